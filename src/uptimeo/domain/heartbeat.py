@@ -1,0 +1,126 @@
+"""What is stored of one check, and in what form does it travel to PostgreSQL?"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from uptimeo.domain.monitor import DatacenterId, Monitor
+from uptimeo.domain.result import Exchange, Phases, ProbeResult
+from uptimeo.domain.text import one_line, storable, storable_body, storable_headers
+from uptimeo.domain.verdict import Status, success
+
+_SHORT = 50
+_MESSAGE = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Who made a heartbeat: the fence in the database judges by `term` and `holder`."""
+
+    datacenter_id: DatacenterId
+    agent_id: int | None
+    term: int
+    holder: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Heartbeat:
+    """The record of one check. (monitor, datacenter, scheduled_at) is its natural key.
+
+    `scheduled_at` is the slot, computed; `executed_at` is when the probe started, measured;
+    both are UTC by the database's clock. `evidence` says whether headers and body are kept.
+    """
+
+    monitor: Monitor
+    origin: Origin
+    scheduled_at: datetime
+    executed_at: datetime
+    queue_ms: float | None
+    attempts: int
+    status: Status
+    result: ProbeResult
+    evidence: bool
+
+    def __post_init__(self) -> None:
+        for moment in (self.scheduled_at, self.executed_at):
+            if moment.tzinfo is None:
+                raise ValueError(f"a heartbeat's times carry a zone, and {moment!r} does not")
+
+
+def to_wire(beat: Heartbeat) -> str:
+    """The JSON object that `heartbeats_ingest` takes: every text storable, no NaN, absent = null.
+
+    Whatever came from the target passes `domain.text` here, so that one hostile answer cannot
+    make PostgreSQL refuse the batch it travels in.
+    """
+    monitor, origin, result = beat.monitor, beat.origin, beat.result
+    row: dict[str, Any] = {
+        "monitor_id": monitor.id,
+        "monitor_name": storable(monitor.name, 100),
+        "datacenter_id": origin.datacenter_id,
+        "agent_id": origin.agent_id,
+        "term": origin.term,
+        "holder": origin.holder,
+        "scheduled_at": beat.scheduled_at.isoformat(),
+        "executed_at": beat.executed_at.isoformat(),
+        "queue_ms": _ms(beat.queue_ms),
+        "attempts": beat.attempts,
+        "status": beat.status.value,
+        "success": success(beat.status),
+        "response_time_ms": _ms(result.total_ms),
+        "time_to_first_byte_ms": _ms(result.ttfb_ms),
+        "resolved_ip": result.resolved_ip,
+        "warning_threshold_ms": monitor.thresholds.warning_ms,
+        "critical_threshold_ms": monitor.thresholds.critical_ms,
+    }
+    row |= _phases(result.phases)
+    if result.failure is not None:
+        row["error_type"] = result.failure.type.value
+        row["error_message"] = one_line(result.failure.message, _MESSAGE)
+        row["failed_phase"] = result.failure.phase.value if result.failure.phase else None
+    if result.exchange is not None:
+        row |= _exchange(result.exchange, evidence=beat.evidence)
+    present = {key: value for key, value in row.items() if value is not None}
+    return json.dumps(present, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
+def _phases(phases: Phases) -> dict[str, Any]:
+    return {
+        "redirect_ms": _ms(phases.redirect),
+        "dns_lookup_ms": _ms(phases.dns),
+        "tcp_connect_ms": _ms(phases.connect),
+        "tls_handshake_ms": _ms(phases.tls),
+        "send_ms": _ms(phases.send),
+        "wait_ms": _ms(phases.wait),
+        "transfer_ms": _ms(phases.transfer),
+    }
+
+
+def _exchange(exchange: Exchange, *, evidence: bool) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "response_status_code": exchange.status_code,
+        "response_size_bytes": exchange.size_bytes,
+        "response_content_type": _short(exchange.header("content-type")),
+        "response_server": _short(exchange.header("server")),
+        "response_cache_status": _short(
+            exchange.header("x-cache") or exchange.header("cf-cache-status")
+        ),
+        "http_version": exchange.http_version,
+    }
+    if evidence:
+        row["raw_request_headers"] = storable_headers(exchange.request_headers)
+        row["raw_response_headers"] = storable_headers(exchange.response_headers)
+        if exchange.body_start:
+            row["raw_response_body"] = storable_body(
+                exchange.body_start, truncated=exchange.body_truncated
+            )
+    return row
+
+
+def _short(value: str | None) -> str | None:
+    return None if value is None else storable(value, _SHORT)
+
+
+def _ms(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)

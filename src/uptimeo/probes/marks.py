@@ -1,0 +1,78 @@
+"""How do libcurl's cumulative marks become phases? Pure."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from uptimeo.domain.result import Phase, Phases
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """libcurl's `*_TIME_T` figures of one transfer, in µs from its start; 0 is "not reached"."""
+
+    queue: int
+    namelookup: int
+    connect: int
+    appconnect: int
+    pretransfer: int
+    posttransfer: int
+    starttransfer: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measured:
+    """One transfer in ms; `reached` is the phase in which it ended."""
+
+    phases: Phases
+    reached: Phase
+    ttfb_ms: float | None
+    total_ms: float
+
+
+def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
+    """Walk the marks in order and stop at the first that was not reached.
+
+    Stopping matters: when a transfer fails before the request is sent, libcurl 8.23 fills
+    pretransfer, posttransfer and starttransfer with the total, although it never got there.
+    `literal` is a host given as an address: there was no lookup, so there is no DNS phase.
+    """
+    # An answer may begin while the request is still being sent; then nothing waited.
+    sent = min(marks.posttransfer, marks.starttransfer) or marks.posttransfer
+    steps = [
+        _Step(Phase.DNS, marks.namelookup, counts=not literal),
+        _Step(Phase.CONNECT, marks.connect),
+        *([_Step(Phase.TLS, marks.appconnect)] if tls else []),
+        _Step(Phase.SEND, marks.pretransfer, counts=False),
+        _Step(Phase.SEND, sent),
+        _Step(Phase.WAIT, marks.starttransfer),
+        _Step(Phase.TRANSFER, marks.total),
+    ]
+    values: dict[str, float] = {}
+    last = marks.queue
+    for step in steps:
+        missed = step.mark <= 0
+        end = marks.total if missed else step.mark
+        if step.counts or missed:
+            values[step.phase.value] = _ms(end - last)
+        if missed:
+            break
+        last = max(last, end)
+    return Measured(
+        phases=Phases(**values),
+        reached=step.phase,
+        ttfb_ms=_ms(marks.starttransfer) if step.phase is Phase.TRANSFER else None,
+        total_ms=_ms(marks.total),
+    )
+
+
+class _Step(NamedTuple):
+    """The phase that ends at a mark; one that does not count falls to the unattributed rest."""
+
+    phase: Phase
+    mark: int
+    counts: bool = True
+
+
+def _ms(us: int) -> float:
+    return max(0, us) / 1000
