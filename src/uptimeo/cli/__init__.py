@@ -1,6 +1,5 @@
-"""The command `uptimeo`."""
+"""The command `uptimeo`: one file a command."""
 
+from uptimeo.cli.commands import main
 
-def main() -> None:
-    """Run the command line."""
-    raise SystemExit(2)
+__all__ = ["main"]

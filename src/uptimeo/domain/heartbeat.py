@@ -1,6 +1,7 @@
 """What is stored of one check, and in what form does it travel to PostgreSQL?"""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -46,6 +47,15 @@ class Heartbeat:
         for moment in (self.scheduled_at, self.executed_at):
             if moment.tzinfo is None:
                 raise ValueError(f"a heartbeat's times carry a zone, and {moment!r} does not")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ingested:
+    """What PostgreSQL did with a batch; `set_aside` has the reason by position in the batch."""
+
+    inserted: int
+    duplicate: int
+    set_aside: Mapping[int, str]
 
 
 def to_wire(beat: Heartbeat) -> str:

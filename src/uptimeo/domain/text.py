@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from typing import Any
 
 REDACTED = "[redacted]"
@@ -41,6 +42,12 @@ def is_secret_header(name: str) -> bool:
     """Whether the value of that header must never be stored or shown."""
     lower = name.lower()
     return lower in SECRET_HEADERS or any(word in lower for word in _SECRET_WORDS)
+
+
+def masked(connection: str) -> str:
+    """A connection string for a message: its password replaced."""
+    without = re.sub(r"(://[^:@/?]*):[^@/]*@", rf"\1:{REDACTED}@", connection)
+    return re.sub(r"(?i)(password\s*=\s*)('[^']*'|[^\s&]+)", rf"\1{REDACTED}", without)
 
 
 def storable_headers(headers: tuple[tuple[str, str], ...], limit: int = 4096) -> dict[str, str]:

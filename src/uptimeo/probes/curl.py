@@ -22,6 +22,10 @@ _KEPT_BODY_BYTES = 16_384
 # OpenSSL's X509_V_ERR_* (x509_vfy.h): which certificate fault a handshake failed with.
 _EXPIRED = frozenset({9, 10})
 _HOSTNAME = frozenset({62, 64})
+# libcurl compares the names itself, and then OpenSSL had no fault to report: 0, or 1 at first.
+_NO_FAULT_OF_OPENSSL = frozenset({0, 1})
+# curl.h; pycurl has no name for it. One header line was too long for libcurl's own limit.
+_E_TOO_LARGE = 100
 
 
 class Fault(Enum):
@@ -46,7 +50,8 @@ class Fault(Enum):
 
 _FAULTS = {
     pycurl.E_URL_MALFORMAT: Fault.URL,
-    pycurl.E_UNSUPPORTED_PROTOCOL: Fault.URL,
+    # Only http(s) URLs get here: libcurl says so of an answer without a status line (HTTP/0.9).
+    pycurl.E_UNSUPPORTED_PROTOCOL: Fault.PROTOCOL,
     pycurl.E_COULDNT_RESOLVE_HOST: Fault.RESOLVE,
     pycurl.E_COULDNT_CONNECT: Fault.CONNECT,
     pycurl.E_OPERATION_TIMEDOUT: Fault.TIMEOUT,
@@ -57,6 +62,7 @@ _FAULTS = {
     pycurl.E_RECV_ERROR: Fault.RECEIVE,
     pycurl.E_GOT_NOTHING: Fault.EMPTY,
     pycurl.E_PARTIAL_FILE: Fault.RECEIVE,
+    _E_TOO_LARGE: Fault.HEADERS_TOO_LARGE,
     pycurl.E_OUT_OF_MEMORY: Fault.OURS,
     pycurl.E_FAILED_INIT: Fault.OURS,
     pycurl.E_SSL_CACERT_BADFILE: Fault.OURS,
@@ -280,8 +286,8 @@ def _explain(curl: Any, failure: Any, reader: _Reader, dialer: _Dialer) -> Trans
 def _certificate_fault(verify_result: int, text: str) -> Fault:
     if verify_result in _EXPIRED:
         return Fault.CERTIFICATE_EXPIRED
-    # libcurl compares the names itself, after OpenSSL was content (verify result 0).
-    if verify_result in _HOSTNAME or (verify_result == 0 and "subject" in text.lower()):
+    by_libcurl = verify_result in _NO_FAULT_OF_OPENSSL and "subject" in text.lower()
+    if verify_result in _HOSTNAME or by_libcurl:
         return Fault.CERTIFICATE_HOSTNAME
     return Fault.CERTIFICATE_UNTRUSTED
 
@@ -304,11 +310,17 @@ def _finish(
         http_version=_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)),
         ip=curl.getinfo(pycurl.PRIMARY_IP) or None,
         tried=tuple(tried),
-        redirect_url=curl.getinfo(pycurl.REDIRECT_URL) or None,
+        redirect_url=_redirect_url(curl),
         headers=tuple(_parse(line) for line in reader.lines if b":" in line),
         body_bytes=reader.body_bytes,
         body_start=bytes(reader.start),
     )
+
+
+def _redirect_url(curl: Any) -> str | None:
+    """Where the answer redirects to; libcurl leaves foreign bytes in a host name as they are."""
+    raw: bytes | None = curl.getinfo_raw(pycurl.REDIRECT_URL)
+    return raw.decode("utf-8", "replace") if raw else None
 
 
 def _parse(line: bytes) -> tuple[str, str]:

@@ -3,6 +3,7 @@
 import ipaddress
 import json
 import re
+import ssl
 from typing import Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -20,7 +21,7 @@ from uptimeo.probes.base import (
     ProbeOptions,
     ProbeResult,
 )
-from uptimeo.probes.curl import CurlClient, Request, Transfer
+from uptimeo.probes.curl import CurlClient, Fault, Request, Transfer
 from uptimeo.probes.http_failures import explain, seen
 from uptimeo.probes.marks import Measured, measure
 
@@ -46,15 +47,7 @@ class HttpOptions(ProbeOptions):
     @field_validator("url")
     @classmethod
     def _url(cls, url: str) -> str:
-        if any(c.isspace() or not c.isprintable() for c in url):
-            raise ValueError("the URL contains a space or a control character")
-        parts = urlsplit(url)
-        if parts.scheme not in ("http", "https"):
-            raise ValueError("the URL must start with http:// or https://")
-        if not parts.hostname:
-            raise ValueError("the URL names no host")
-        if parts.port == 0:  # reading `port` raises ValueError when it is not a number
-            raise ValueError("port 0 cannot be connected to")
+        _assert_requestable(url)
         return url
 
     @field_validator("method")
@@ -81,6 +74,16 @@ class HttpOptions(ProbeOptions):
             if not _RANGE.fullmatch(part):
                 raise ValueError(f"{part.strip()!r} is not a status or range such as 200-299")
         return text
+
+    @field_validator("ca_pem")
+    @classmethod
+    def _ca_pem(cls, pem: str | None) -> str | None:
+        if pem is not None:
+            try:
+                ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
+            except (ssl.SSLError, TypeError, ValueError) as error:
+                raise ValueError("ca_pem holds no certificate in PEM format") from error
+        return pem
 
     @model_validator(mode="after")
     def _body_fits_method(self) -> "HttpOptions":
@@ -134,24 +137,47 @@ class HttpProbe(Probe[HttpOptions]):
         await self._curl.aclose()
 
 
+def _assert_requestable(url: str) -> None:
+    """Raise ValueError with the reason why no HTTP request can be sent there."""
+    if any(c.isspace() or not c.isprintable() for c in url):
+        raise ValueError("the URL contains a space or a control character")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("the URL must start with http:// or https://")
+    if not parts.hostname:
+        raise ValueError("the URL names no host")
+    if parts.port == 0:  # reading `port` raises ValueError when it is not a number
+        raise ValueError("port 0 cannot be connected to")
+
+
 def _judge_hop(
     options: HttpOptions, request: Request, transfer: Transfer, hop: Measured, hops: int
 ) -> Failure | Literal["follow"] | None:
     """A failure, success (None), or "follow" the redirect that this hop answered with."""
     if transfer.error is not None:
+        if hops and transfer.error.fault is Fault.URL:
+            text = f"redirected to {_shown(request.url)}: {transfer.error.text}"
+            return Failure(type=ErrorType.REDIRECT_REFUSED, message=text)
         return explain(request, transfer, hop)
     if options.follow_redirects and transfer.redirect_url is not None:
-        if hops >= options.max_redirects:
-            text = f"stopped after {hops} redirects, on the way to {_shown(transfer.redirect_url)}"
-            return Failure(type=ErrorType.TOO_MANY_REDIRECTS, message=text)
-        if urlsplit(transfer.redirect_url).scheme not in ("http", "https"):
-            text = f"{seen(transfer)} redirects to {_shown(transfer.redirect_url)}, not http(s)"
-            return Failure(type=ErrorType.REDIRECT_REFUSED, message=text)
-        return "follow"
+        return _refuse_redirect(options, transfer, hops) or "follow"
     status = transfer.status_code or 0
     if not options.expects(status):
         text = f"HTTP status {status} from {seen(transfer)}, expected {options.expected_status}"
         return Failure(type=ErrorType.HTTP_STATUS, message=text)
+    return None
+
+
+def _refuse_redirect(options: HttpOptions, transfer: Transfer, hops: int) -> Failure | None:
+    url = transfer.redirect_url or ""
+    if hops >= options.max_redirects:
+        text = f"stopped after {hops} redirects, on the way to {_shown(url)}"
+        return Failure(type=ErrorType.TOO_MANY_REDIRECTS, message=text)
+    try:
+        _assert_requestable(url)
+    except ValueError as error:
+        text = f"{seen(transfer)} redirects to {_shown(url)}: {error}"
+        return Failure(type=ErrorType.REDIRECT_REFUSED, message=text)
     return None
 
 
@@ -190,8 +216,9 @@ def _last_tried(transfer: Transfer) -> str | None:
 
 def _first_request(options: HttpOptions, timeout_ms: int) -> Request:
     defaults = {"User-Agent": f"UptimeO/{__version__}"}
-    if isinstance(options.body, (dict, list, int, float)):
-        defaults["Content-Type"] = "application/json"
+    if options.body is not None:
+        text = isinstance(options.body, str)
+        defaults["Content-Type"] = "text/plain; charset=utf-8" if text else "application/json"
     given = {name.lower() for name in options.headers}
     headers = {k: v for k, v in defaults.items() if k.lower() not in given} | options.headers
     return Request(
@@ -221,7 +248,11 @@ def _next_request(request: Request, transfer: Transfer, left_ms: float) -> Reque
     url = transfer.redirect_url or request.url
     keeps = transfer.status_code in (307, 308) or request.method in _SAFE_METHODS
     dropped = set() if keeps else {"content-type", "content-length"}
-    same = _origin(urlsplit(url)) == _origin(urlsplit(request.url))
+    old, new = urlsplit(request.url), urlsplit(url)
+    same = _origin(new) == _origin(old)
+    if same and "@" not in new.netloc:  # libcurl resolves a relative redirect without them
+        user, at, _ = old.netloc.rpartition("@")
+        url = new._replace(netloc=user + at + new.netloc).geturl()
     headers = tuple(
         (name, value)
         for name, value in request.headers
@@ -258,5 +289,8 @@ def _is_literal(url: str) -> bool:
 
 def _shown(url: str) -> str:
     """A URL from outside, without credentials and query, for a message."""
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return "what is not a URL"
     return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="", fragment="").geturl()

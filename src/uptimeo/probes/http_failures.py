@@ -68,8 +68,12 @@ def explain(request: Request, transfer: Transfer, hop: Measured) -> Failure:
 
 
 def seen(transfer: Transfer) -> str:
-    """The address that answered, or the addresses that were tried."""
-    return " and ".join(transfer.tried) or "the target"
+    """The address that was connected to, or else the addresses that were tried."""
+    tried = transfer.tried
+    if transfer.marks.connect > 0:
+        connected = (f"{transfer.ip}:", f"[{transfer.ip}]:")
+        tried = tuple(address for address in tried if address.startswith(connected)) or tried
+    return " and ".join(tried) or "the target"
 
 
 def _kind(transfer: Transfer, reached: Phase) -> tuple[ErrorType, str]:

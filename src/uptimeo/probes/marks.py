@@ -36,6 +36,7 @@ def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
     Stopping matters: when a transfer fails before the request is sent, libcurl 8.23 fills
     pretransfer, posttransfer and starttransfer with the total, although it never got there.
     `literal` is a host given as an address: there was no lookup, so there is no DNS phase.
+    Whatever the marks are, no phase is negative and their sum is at most the total.
     """
     # An answer may begin while the request is still being sent; then nothing waited.
     sent = min(marks.posttransfer, marks.starttransfer) or marks.posttransfer
@@ -52,16 +53,17 @@ def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
     last = marks.queue
     for step in steps:
         missed = step.mark <= 0
-        end = marks.total if missed else step.mark
+        end = marks.total if missed else min(step.mark, marks.total)
         if step.counts or missed:
             values[step.phase.value] = _ms(end - last)
         if missed:
             break
         last = max(last, end)
+    answered = step.phase is Phase.TRANSFER
     return Measured(
         phases=Phases(**values),
         reached=step.phase,
-        ttfb_ms=_ms(marks.starttransfer) if step.phase is Phase.TRANSFER else None,
+        ttfb_ms=_ms(min(marks.starttransfer, marks.total)) if answered else None,
         total_ms=_ms(marks.total),
     )
 

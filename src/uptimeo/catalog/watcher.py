@@ -1,0 +1,106 @@
+"""Which monitors are in force now? The loop that follows the config tables."""
+
+import asyncio
+import random
+from collections.abc import Callable, Iterable, Mapping
+from typing import Protocol
+
+from uptimeo.catalog.rows import to_monitor
+from uptimeo.domain.errors import InvalidMonitorError, UptimeoError
+from uptimeo.domain.monitor import DatacenterId, Monitor, MonitorId
+from uptimeo.probes.registry import ProbeRegistry
+from uptimeo.storage.monitors import MonitorRow
+from uptimeo.telemetry import Log
+
+
+class MonitorSource(Protocol):
+    """The config tables."""
+
+    async def of_datacenter(self, datacenter: DatacenterId) -> list[MonitorRow]:
+        """The enabled rows that run there."""
+
+    async def record_errors(
+        self, errors: Mapping[MonitorId, str], valid: Iterable[MonitorId]
+    ) -> None:
+        """Show which rows cannot be used."""
+
+
+class CatalogWatcher:
+    """Reads the rows every `poll_s` seconds and hands on the set when it has changed.
+
+    While the database is away the last set stays in force.
+    """
+
+    def __init__(
+        self,
+        *,
+        datacenter: DatacenterId,
+        source: MonitorSource,
+        registry: ProbeRegistry,
+        apply: Callable[[Iterable[Monitor]], None],
+        poll_s: float,
+        log: Log,
+    ) -> None:
+        self._datacenter = datacenter
+        self._source = source
+        self._registry = registry
+        self._apply = apply
+        self._poll_s = poll_s
+        self._log = log
+        self._rows: dict[int, MonitorRow] | None = None
+        self._monitors: dict[MonitorId, Monitor] = {}
+        self._errors: dict[MonitorId, str] = {}
+        self._failing = False
+
+    async def run(self) -> None:
+        """Follow the tables for ever."""
+        while True:
+            try:
+                await self.refresh()
+                self._failing = False
+            except UptimeoError as error:
+                if not self._failing:
+                    self._log.monitors_unread(error)
+                self._failing = True
+            await asyncio.sleep(self._poll_s * random.uniform(0.9, 1.1))  # noqa: S311
+
+    async def refresh(self) -> None:
+        """Read once and apply what changed; raises TransientError when the tables are away."""
+        rows = {row.id: row for row in await self._source.of_datacenter(self._datacenter)}
+        if rows == self._rows:
+            return
+        monitors, errors = self._parse(rows)
+        self._tell(monitors)
+        self._monitors, self._errors = monitors, errors
+        self._apply(monitors.values())
+        await self._source.record_errors(errors, monitors)
+        self._rows = rows  # last: an error that could not be recorded is tried again
+
+    def _parse(
+        self, rows: Mapping[int, MonitorRow]
+    ) -> tuple[dict[MonitorId, Monitor], dict[MonitorId, str]]:
+        """A bad row disables its own monitor, and no other."""
+        monitors: dict[MonitorId, Monitor] = {}
+        errors: dict[MonitorId, str] = {}
+        for row in rows.values():
+            key = MonitorId(row.id)
+            if self._rows is not None and self._rows.get(row.id) == row and key in self._monitors:
+                monitors[key] = self._monitors[key]
+                continue
+            try:
+                monitors[key] = to_monitor(row, self._registry)
+            except InvalidMonitorError as error:
+                errors[key] = str(error)
+                if self._errors.get(key) != errors[key]:
+                    self._log.monitor_invalid(row.id, row.name, errors[key])
+        return monitors, errors
+
+    def _tell(self, monitors: Mapping[MonitorId, Monitor]) -> None:
+        old = self._monitors
+        added = len(monitors.keys() - old.keys())
+        removed = len(old.keys() - monitors.keys())
+        changed = sum(1 for key in monitors.keys() & old.keys() if monitors[key] != old[key])
+        if added or removed or changed:
+            self._log.monitors_changed(
+                total=len(monitors), added=added, changed=changed, removed=removed
+            )

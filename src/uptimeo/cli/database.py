@@ -1,0 +1,53 @@
+"""Which database does a command talk to?"""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import TypeVar
+
+from uptimeo.domain.errors import FatalError
+from uptimeo.settings import default_data_dir
+from uptimeo.storage.database import Connection, connect, connection_string
+from uptimeo.storage.local import LocalServer
+from uptimeo.storage.schema import verify
+
+T = TypeVar("T")
+
+
+def find_conninfo() -> str:
+    """The string of DB_CONN_STRING, else that of the running local server.
+
+    Raises FatalError that says how to have either.
+    """
+    if given := os.environ.get("DB_CONN_STRING"):
+        try:
+            return connection_string(given, "uptimeo command")
+        except FatalError as error:
+            raise FatalError(f"DB_CONN_STRING: {error}") from error
+    directory = default_data_dir(os.environ)
+    server = LocalServer(directory)
+    if not server.is_running():
+        raise FatalError(
+            "there is no database: set DB_CONN_STRING, or start one with `uptimeo up`"
+            f" (none runs in {directory})"
+        )
+    return connection_string(server.conninfo, "uptimeo command")
+
+
+@asynccontextmanager
+async def database() -> AsyncIterator[Connection]:
+    """A connection to a database whose schema is this release's."""
+    async with await connect(find_conninfo()) as connection:
+        await verify(connection)
+        yield connection
+
+
+def with_database(work: Callable[[Connection], Awaitable[T]]) -> T:
+    """Run `work` on a connection of its own."""
+
+    async def run() -> T:
+        async with database() as connection:
+            return await work(connection)
+
+    return asyncio.run(run())

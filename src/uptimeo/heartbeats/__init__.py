@@ -1,0 +1,1 @@
+"""Heartbeats reach PostgreSQL, by way of the disk, whatever happens in between."""

@@ -1,0 +1,165 @@
+"""How does a heartbeat get from a finished check into PostgreSQL, within a second and only once?
+
+Two loops: `commit` moves heartbeats from memory to the spool in groups, `send` moves them from
+the spool to PostgreSQL in batches and forgets them only after its commit.
+"""
+
+import asyncio
+import json
+import random
+import sqlite3
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+from uptimeo.domain.errors import RejectedError, TransientError
+from uptimeo.domain.heartbeat import Heartbeat, Ingested, to_wire
+from uptimeo.heartbeats.spool import Spool, Spooled
+from uptimeo.telemetry import Log
+
+_GROUP_S = 0.05
+_BATCH = 500
+_MAX_IN_MEMORY = 10_000
+_FIRST_RETRY_S = 0.25
+_LAST_RETRY_S = 10.0
+
+T = TypeVar("T")
+
+
+class Sink(Protocol):
+    """Where batches go."""
+
+    async def ingest(self, bodies: Sequence[str]) -> Ingested:
+        """Store a batch in one transaction.
+
+        Raises RejectedError if a row of it is refused as data, TransientError if the outcome is
+        a failure or unknown: sending the batch again is then right and harmless.
+        """
+
+    async def set_aside(self, body: str, reason: str) -> None:
+        """Keep one refused row where people can read it; raises as `ingest` does."""
+
+
+class HeartbeatWriter:
+    """Takes heartbeats from the checks at once and stores them in the background."""
+
+    def __init__(self, *, spool: Spool, sink: Sink, log: Log) -> None:
+        self._spool = spool
+        self._sink = sink
+        self._log = log
+        self._memory: list[str] = []
+        self._dropped = 0
+        self._arrived = asyncio.Event()
+        self._spooled = asyncio.Event()
+        self._spooled.set()  # an earlier run may have left some
+        # SQLite's fsync may take long: never on the event loop.
+        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
+
+    def put(self, heartbeat: Heartbeat) -> None:
+        """Take a heartbeat; never blocks. Beyond 10,000 in memory it is dropped, and counted."""
+        if len(self._memory) >= _MAX_IN_MEMORY:
+            self._dropped += 1
+            return
+        self._memory.append(to_wire(heartbeat))
+        self._arrived.set()
+
+    async def commit(self) -> None:
+        """Move heartbeats from memory to disk, for ever."""
+        while True:
+            await self._arrived.wait()
+            await self._commit_group()
+            await asyncio.sleep(_GROUP_S)
+
+    async def send(self) -> None:
+        """Move heartbeats from disk to PostgreSQL, for ever."""
+        retry_s = _FIRST_RETRY_S
+        while True:
+            await self._spooled.wait()
+            try:
+                await self._send_batch()
+                retry_s = _FIRST_RETRY_S
+            except TransientError as error:
+                depth = await self._on_disk(self._spool.depth)
+                self._log.heartbeats_unsent(depth, error, retry_s)
+                await asyncio.sleep(retry_s * random.uniform(0.8, 1.2))  # noqa: S311
+                retry_s = min(retry_s * 2, _LAST_RETRY_S)
+
+    async def finish(self, timeout_s: float) -> int:
+        """Save everything to disk, send what can be sent in time; answers with what is left."""
+        await self._commit_group()
+        self._spooled.set()
+        try:
+            async with asyncio.timeout(timeout_s):
+                while self._spooled.is_set():
+                    await self._send_batch()
+        except (TimeoutError, TransientError) as error:
+            self._log.heartbeats_unsent(await self._on_disk(self._spool.depth), error, 0.0)
+        return await self._on_disk(self._spool.depth)
+
+    async def aclose(self) -> None:
+        """Close the spool."""
+        await self._on_disk(self._spool.close)
+        self._disk.shutdown()
+
+    async def _commit_group(self) -> None:
+        group, self._memory = self._memory, []
+        self._arrived.clear()
+        if self._dropped:
+            self._log.heartbeats_dropped(self._dropped)
+            self._dropped = 0
+        if not group:
+            return
+        try:
+            await self._on_disk(lambda: self._spool.append(group))
+        except sqlite3.Error as error:
+            self._log.spool_failed(error)
+            self._memory[:0] = group
+            self._arrived.set()
+            await asyncio.sleep(_FIRST_RETRY_S)
+        else:
+            self._spooled.set()
+
+    async def _send_batch(self) -> None:
+        self._spooled.clear()  # before the read: what is committed after it sets the event again
+        batch = await self._on_disk(lambda: self._spool.oldest(_BATCH))
+        if not batch:
+            return
+        try:
+            await self._deliver(batch)
+        except TransientError:
+            self._spooled.set()
+            raise
+        if len(batch) == _BATCH:
+            self._spooled.set()
+
+    async def _deliver(self, batch: Sequence[Spooled]) -> None:
+        """Store a batch; halve one that is refused until the bad row stands alone."""
+        try:
+            done = await self._sink.ingest([row.body for row in batch])
+        except RejectedError as error:
+            if len(batch) == 1:
+                await self._refuse(batch[0], str(error))
+                return
+            middle = len(batch) // 2
+            await self._deliver(batch[:middle])
+            await self._deliver(batch[middle:])
+            return
+        await self._on_disk(lambda: self._spool.remove(batch))
+        for position, row in enumerate(batch):
+            if (reason := done.set_aside.get(position)) is not None:
+                self._log.heartbeat_set_aside(reason)
+            else:
+                self._log.heartbeat_inserted(json.loads(row.body))
+
+    async def _refuse(self, row: Spooled, reason: str) -> None:
+        """One bad row never holds the others up: it is kept on disk and shown in the database."""
+        await self._on_disk(lambda: self._spool.set_aside(row, reason))
+        self._log.heartbeat_set_aside(reason)
+        try:
+            await self._sink.set_aside(row.body, reason)
+        except (RejectedError, TransientError):
+            return
+
+    async def _on_disk(self, work: Callable[[], T]) -> T:
+        # Shielded: a cancelled loop must not take a queued write with it.
+        return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._disk, work))

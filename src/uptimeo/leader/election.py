@@ -1,0 +1,137 @@
+"""The loop that keeps asking for the lease, and tells the agent what came of it."""
+
+import asyncio
+import random
+from typing import Protocol
+from uuid import UUID
+
+from uptimeo.clock import ServerClock, boottime
+from uptimeo.domain.errors import TransientError
+from uptimeo.domain.heartbeat import Origin
+from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
+from uptimeo.domain.monitor import DatacenterId
+from uptimeo.leader.elector import Change, Elector
+from uptimeo.telemetry import Log
+
+_JITTER = 0.1
+
+
+class LeaseStore(Protocol):
+    """The lease row of one datacenter."""
+
+    async def ask(self, request: LeaseRequest, timeout_s: float) -> LeaseAnswer:
+        """Renew, take or see the lease.
+
+        Raises TransientError when there was no answer in time: the outcome is unknown.
+        """
+
+    async def release(self, candidate: UUID, term: int, timeout_s: float) -> None:
+        """Give the lease back if it is still ours, and wake the standbys."""
+
+    async def wait_for_release(self, timeout_s: float) -> None:
+        """Return early when another agent gave the lease back; otherwise after the timeout.
+
+        Raises TransientError when the session ended: what was seen of the row counts no more.
+        """
+
+
+class Election:
+    """Keeps one agent's candidacy alive and sets the clock by each answer."""
+
+    def __init__(
+        self,
+        *,
+        datacenter: DatacenterId,
+        agent_id: int,
+        elector: Elector,
+        store: LeaseStore,
+        clock: ServerClock,
+        log: Log,
+    ) -> None:
+        self._datacenter = datacenter
+        self._elector = elector
+        self._store = store
+        self._clock = clock
+        self._agent_id = agent_id
+        self._log = log
+
+    def permit(self) -> Origin | None:
+        """The leadership under which a check may start now, or None."""
+        elector = self._elector
+        if elector.term is None or not elector.may_start(boottime()):
+            return None
+        return Origin(
+            datacenter_id=self._datacenter,
+            agent_id=self._agent_id,
+            term=elector.term,
+            holder=str(elector.candidate),
+        )
+
+    async def run(self) -> None:
+        """Ask for ever: about every `renew` seconds as leader, every `poll` as standby."""
+        while True:
+            try:
+                await self._ask()
+                await self._pause()
+            except TransientError as error:
+                before = self._elector.term
+                self._tell(self._elector.unreachable(boottime()), None, before, error)
+                await asyncio.sleep(self._delay())
+
+    async def stop(self) -> None:
+        """Give the lease back, so that a standby leads within milliseconds."""
+        term, candidate = self._elector.term, self._elector.candidate
+        if term is None:
+            return
+        self._elector.released()
+        try:
+            await self._store.release(candidate, term, timeout_s=0.5)
+        except TransientError as error:
+            self._log.lease_not_released(self._datacenter, term, error)
+        else:
+            self._log.lease_released(self._datacenter, term)
+
+    async def _ask(self) -> None:
+        asked_at, before = boottime(), self._elector.term
+        request = self._elector.request(asked_at)
+        answer = await self._store.ask(request, timeout_s=self._elector.timing.call)
+        now = boottime()
+        # The database read its clock somewhere between; the middle is wrong by half a round trip.
+        self._clock.anchor(answer.server_now, (asked_at + now) / 2)
+        self._tell(self._elector.answered(asked_at, now, answer), answer, before, None)
+
+    async def _pause(self) -> None:
+        if self._elector.term is None:
+            await self._store.wait_for_release(self._delay())
+        else:
+            await asyncio.sleep(self._delay())
+
+    def _delay(self) -> float:
+        return self._elector.next_delay() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+
+    def _tell(
+        self,
+        change: Change,
+        answer: LeaseAnswer | None,
+        before: int | None,
+        error: TransientError | None,
+    ) -> None:
+        """Log what changed: every cycle decides one thing, and only changes are news."""
+        match change:
+            case Change.ACQUIRED:
+                assert answer is not None
+                self._log.lease_acquired(self._datacenter, answer.term)
+            case Change.LOST:
+                assert answer is not None
+                self._log.lease_lost(self._datacenter, before, answer.holder)
+            case Change.STANDBY:
+                assert answer is not None
+                self._log.standing_by(self._datacenter, answer.term, answer.holder)
+            case Change.OFFLINE:
+                self._log.offline_leader(self._datacenter, before, error)
+            case Change.SUSPENDED:
+                self._log.checks_suspended(self._datacenter, before, error)
+            case Change.ONLINE:
+                self._log.online_again(self._datacenter, before)
+            case Change.NONE:
+                pass

@@ -1,0 +1,180 @@
+"""Which check starts now? The loop that turns the grid into running checks."""
+
+import asyncio
+import heapq
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from uptimeo.clock import EPOCH, ServerClock
+from uptimeo.domain.check import Check
+from uptimeo.domain.heartbeat import Origin
+from uptimeo.domain.monitor import DatacenterId, Monitor, MonitorId
+from uptimeo.domain.result import ErrorType
+from uptimeo.schedule.plan import Grid, due, grid
+from uptimeo.telemetry import Log
+
+_LONGEST_SLEEP_S = 1.0
+
+
+class Runner(Protocol):
+    """What the scheduler needs of the check runner."""
+
+    async def run(self, check: Check) -> None:
+        """Run the check and hand on its heartbeat."""
+
+    def skip(self, check: Check, cause: ErrorType) -> None:
+        """Hand on the heartbeat of a check that did not run."""
+
+
+@dataclass(slots=True)
+class _Entry:
+    """One monitor's place in the schedule; `turn` keeps its checks from overlapping."""
+
+    monitor: Monitor
+    slots: Grid
+    awaited_ms: int
+    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+
+
+class Scheduler:
+    """Starts each due check once, late by at most its tolerance, or records why it did not.
+
+    `permit` answers with the leadership under which a check may start at this moment, or None;
+    without it, slots pass in silence, for they are another agent's.
+    """
+
+    def __init__(
+        self,
+        *,
+        datacenter: DatacenterId,
+        runner: Runner,
+        permit: Callable[[], Origin | None],
+        clock: ServerClock,
+        max_running: int,
+        log: Log,
+    ) -> None:
+        self._datacenter = datacenter
+        self._runner = runner
+        self._permit = permit
+        self._clock = clock
+        self._free = asyncio.Semaphore(max_running)
+        self._log = log
+        self._entries: dict[MonitorId, _Entry] = {}
+        self._heap: list[tuple[int, MonitorId]] = []
+        self._changed = asyncio.Event()
+        self._checks: set[asyncio.Task[None]] = set()
+
+    def replace(self, monitors: Iterable[Monitor]) -> None:
+        """Make these the monitors. Unchanged ones keep their place; checks in flight go on."""
+        now_ms = self._now_ms()
+        entries: dict[MonitorId, _Entry] = {}
+        for monitor in monitors:
+            old = self._entries.get(monitor.id)
+            if old is not None and old.monitor == monitor:
+                entries[monitor.id] = old
+                continue
+            slots = grid(monitor.id, self._datacenter, monitor.interval_s)
+            entry = _Entry(monitor, slots, slots.at_or_after(now_ms))
+            if old is not None:
+                entry.turn = old.turn
+            entries[monitor.id] = entry
+        self._entries = entries
+        self._heap = [(entry.awaited_ms, key) for key, entry in entries.items()]
+        heapq.heapify(self._heap)
+        self._changed.set()
+
+    async def run(self) -> None:
+        """Start checks for ever."""
+        while True:
+            self._changed.clear()
+            self._start_due()
+            await self._wait()
+
+    async def stop(self, grace_s: float) -> None:
+        """Wait for the checks in flight, then abandon the rest; each leaves a heartbeat."""
+        if self._checks:
+            _, late = await asyncio.wait(self._checks, timeout=grace_s)
+            for check in late:
+                check.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _start_due(self) -> None:
+        now_ms = self._now_ms()
+        while self._heap and self._heap[0][0] <= now_ms:
+            _, key = heapq.heappop(self._heap)
+            entry = self._entries[key]
+            decision = due(entry.slots, entry.awaited_ms, now_ms)
+            entry.awaited_ms = decision.next
+            heapq.heappush(self._heap, (decision.next, key))
+            if (origin := self._permit()) is None:
+                continue
+            for slot_ms in decision.missed:
+                check = _check(entry.monitor, slot_ms, origin)
+                self._runner.skip(check, ErrorType.SKIPPED_STALL)
+            if decision.unrecorded:
+                self._log.slots_unrecorded(entry.monitor, decision.unrecorded)
+            if decision.run is not None:
+                self._spawn(entry, decision.run)
+
+    def _spawn(self, entry: _Entry, slot_ms: int) -> None:
+        name = f"check:{entry.monitor.id}@{slot_ms}"
+        task = asyncio.create_task(self._run_slot(entry, slot_ms), name=name)
+        self._checks.add(task)
+        task.add_done_callback(self._checks.discard)
+
+    async def _run_slot(self, entry: _Entry, slot_ms: int) -> None:
+        last_start_ms = slot_ms + entry.slots.tolerance_ms()
+        if not await self._acquire(entry.turn, last_start_ms):
+            self._skip(entry.monitor, slot_ms, ErrorType.SKIPPED_OVERRUN)
+            return
+        try:
+            if not await self._acquire(self._free, last_start_ms):
+                self._skip(entry.monitor, slot_ms, ErrorType.SKIPPED_OVERLOAD)
+                return
+            try:
+                # Asked at the last moment: a check starts only before the deadline of the lease.
+                if (origin := self._permit()) is not None:
+                    await self._runner.run(_check(entry.monitor, slot_ms, origin))
+            finally:
+                self._free.release()
+        finally:
+            entry.turn.release()
+
+    async def _acquire(self, what: asyncio.Lock | asyncio.Semaphore, until_ms: int) -> bool:
+        if not what.locked():
+            await what.acquire()
+            return True
+        try:
+            async with asyncio.timeout((until_ms - self._now_ms()) / 1000):
+                await what.acquire()
+        except TimeoutError:
+            return False
+        return True
+
+    def _skip(self, monitor: Monitor, slot_ms: int, cause: ErrorType) -> None:
+        if (origin := self._permit()) is not None:
+            self._runner.skip(_check(monitor, slot_ms, origin), cause)
+
+    async def _wait(self) -> None:
+        """Until the next slot or a change; never long, since the server's clock may step."""
+        delay = _LONGEST_SLEEP_S
+        if self._heap:
+            delay = min(delay, (self._heap[0][0] - self._now_ms()) / 1000)
+        try:
+            async with asyncio.timeout(max(0.0, delay)):
+                await self._changed.wait()
+        except TimeoutError:
+            return
+
+    def _now_ms(self) -> int:
+        return (self._clock.now() - EPOCH) // timedelta(milliseconds=1)
+
+
+def _check(monitor: Monitor, slot_ms: int, origin: Origin) -> Check:
+    return Check(monitor=monitor, scheduled_at=_instant(slot_ms), origin=origin)
+
+
+def _instant(moment_ms: int) -> datetime:
+    return EPOCH + timedelta(milliseconds=moment_ms)

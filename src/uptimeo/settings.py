@@ -1,0 +1,109 @@
+"""What did the operator say? Every environment variable, read once and passed on as values."""
+
+import os
+import re
+import socket
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+
+from uptimeo.domain.errors import FatalError
+from uptimeo.domain.text import masked
+
+_URI = re.compile(r"postgres(ql)?://")
+
+
+def _libpq(text: str) -> str:
+    if not _URI.match(text) and "=" not in text:
+        raise ValueError("must be a libpq URI such as postgresql://user@host:5432/uptimeo")
+    return text
+
+
+class Settings(BaseModel):
+    """The settings of one agent. Each field's alias is its environment variable."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+    datacenter_id: Annotated[
+        int,
+        Field(alias="DATACENTER_ID", ge=1, description="the datacenter to run for: its id"),
+    ]
+    db_conn_string: Annotated[
+        str,
+        Field(alias="DB_CONN_STRING", description="PostgreSQL 17 or newer, as a libpq URI"),
+        AfterValidator(_libpq),
+    ]
+    data_dir: Annotated[
+        Path,
+        Field(alias="UPTIMEO_DATA_DIR", description="where the spool is kept, one for each agent"),
+    ]
+    instance: Annotated[
+        str,
+        Field(alias="UPTIMEO_INSTANCE", min_length=1, max_length=50, description="this agent"),
+    ]
+    log_level: Annotated[
+        Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"],
+        Field(alias="LOG_LEVEL", description="the least level that is logged"),
+    ] = "INFO"
+    log_heartbeats: Annotated[
+        Literal["all", "changes", "none"],
+        Field(alias="LOG_HEARTBEATS", description="which heartbeats leave a line"),
+    ] = "all"
+    offline: Annotated[
+        Literal["continue", "strict"],
+        Field(alias="UPTIMEO_OFFLINE", description="what the leader does without a database"),
+    ] = "continue"
+    max_checks: Annotated[
+        int,
+        Field(alias="UPTIMEO_MAX_CHECKS", ge=1, le=10_000, description="checks at one time"),
+    ] = 500
+    config_poll_s: Annotated[
+        float,
+        Field(alias="UPTIMEO_CONFIG_POLL_S", ge=0.2, le=300, description="seconds, config reads"),
+    ] = 5.0
+    lease_ttl_s: Annotated[
+        float,
+        Field(alias="UPTIMEO_LEASE_TTL_S", ge=2, le=60, description="seconds, length of a lease"),
+    ] = 3.0
+
+
+def read_settings(environment: Mapping[str, str]) -> Settings:
+    """Parse the environment.
+
+    Raises FatalError with one line that names the variable, its value and what is expected.
+    Empty variables count as not set.
+    """
+    given: dict[str, Any] = {key: value for key, value in environment.items() if value.strip()}
+    given.setdefault("UPTIMEO_INSTANCE", socket.gethostname()[:50] or "agent")
+    given.setdefault("UPTIMEO_DATA_DIR", str(default_data_dir(environment)))
+    if "LOG_LEVEL" in given:
+        given["LOG_LEVEL"] = given["LOG_LEVEL"].upper()
+    try:
+        return Settings.model_validate(given)
+    except ValidationError as error:
+        raise FatalError(_explain(error, given)) from error
+
+
+def default_data_dir(environment: Mapping[str, str]) -> Path:
+    """`UPTIMEO_DATA_DIR`, else where the system keeps such data for this user."""
+    if given := environment.get("UPTIMEO_DATA_DIR"):
+        return Path(given).expanduser().absolute()
+    if environment.get("STATE_DIRECTORY"):  # systemd's StateDirectory=
+        return Path(environment["STATE_DIRECTORY"].split(":")[0])
+    if os.geteuid() == 0:
+        return Path("/var/lib/uptimeo")
+    base = environment.get("XDG_DATA_HOME") or str(Path.home() / ".local" / "share")
+    return Path(base) / "uptimeo"
+
+
+def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
+    first = error.errors(include_url=False, include_context=False)[0]
+    variable = str(first["loc"][0])
+    if first["type"] == "missing":
+        field = next(f for f in Settings.model_fields.values() if f.alias == variable)
+        return f"{variable} is not set; expected: {field.description}"
+    text = first["msg"].removeprefix("Value error, ")
+    shown = repr(masked(str(given.get(variable))))
+    return f"{variable}: {shown} is wrong: {text[:1].lower()}{text[1:]}"

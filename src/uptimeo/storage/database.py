@@ -1,0 +1,123 @@
+"""How is PostgreSQL reached, and what does each of its errors mean to us?"""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any
+
+import psycopg
+from psycopg import AsyncConnection
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.rows import TupleRow
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+from uptimeo.domain.errors import FatalError, RejectedError, TransientError
+
+MIN_SERVER_VERSION = 170_000
+# A dead link is seen within five seconds; what the user's own string says wins.
+_DEFAULTS = {
+    "connect_timeout": "2",
+    "keepalives_idle": "2",
+    "keepalives_interval": "1",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "3000",
+    "target_session_attrs": "read-write",
+}
+# Data exception, integrity violation, program limit exceeded: the same rows fail again.
+_DATA_CLASSES = ("22", "23", "54")
+# libpq gives a failed login no SQLSTATE, only the server's text.
+_FATAL_TEXTS = (
+    ("password authentication failed", "the user or its password is wrong"),
+    ("no password supplied", "the server asks for a password, and the string has none"),
+    ("no pg_hba.conf entry", "the server does not let this user in from here"),
+    ("Peer authentication failed", "the server does not let this user in over its socket"),
+    ("does not exist", "the server has no such database or user"),
+    ("permission denied for database", "the user may not connect to this database"),
+    ("root certificate file", "the server's certificate cannot be verified"),
+    ("certificate verify failed", "the server's certificate cannot be verified"),
+    ("server does not support SSL", "the string asks for TLS, and the server has none"),
+)
+
+Connection = AsyncConnection[TupleRow]
+Pool = AsyncConnectionPool[Connection]
+
+
+def connection_string(uri: str, application_name: str) -> str:
+    """`uri` (a libpq URI or keyword string) with our timeouts where it names none.
+
+    Raises FatalError when libpq cannot parse it; the message does not repeat the string, which
+    may hold a password.
+    """
+    try:
+        given = conninfo_to_dict(uri)
+    except psycopg.ProgrammingError as error:
+        raise FatalError(f"not a PostgreSQL connection string: {str(error).strip()}") from None
+    known: dict[str, Any] = {**_DEFAULTS, "application_name": application_name, **given}
+    return make_conninfo(**known)
+
+
+def shown(conninfo: str) -> str:
+    """Where a connection string leads, without its secrets."""
+    given = conninfo_to_dict(conninfo)
+    host = given.get("host") or given.get("hostaddr") or "the default socket"
+    port, name = given.get("port") or "5432", given.get("dbname") or given.get("user") or "?"
+    return f"{host}:{port}/{name}"
+
+
+async def connect(conninfo: str) -> Connection:
+    """One autocommit connection, safe behind a transaction pooler (nothing is prepared).
+
+    Raises FatalError where a person must act (wrong password, no such database), TransientError
+    where waiting may help.
+    """
+    try:
+        return await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+    except psycopg.Error as error:
+        raise _login_error(error, conninfo) from error
+
+
+def make_pool(conninfo: str, size: int) -> Pool:
+    """A pool that is not open yet; its connections are like those of `connect`."""
+    return AsyncConnectionPool(
+        conninfo,
+        min_size=1,
+        max_size=size,
+        open=False,
+        timeout=2.0,
+        kwargs={"autocommit": True, "prepare_threshold": None},
+        name="uptimeo",
+    )
+
+
+@asynccontextmanager
+async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool; every psycopg error inside becomes one of ours."""
+    with our_errors():
+        async with pool.connection() as connection:
+            yield connection
+
+
+@contextmanager
+def our_errors() -> Iterator[None]:
+    """Turn psycopg's errors into RejectedError (the data) or TransientError (anything else)."""
+    try:
+        yield
+    except (psycopg.Error, PoolTimeout) as error:
+        state = getattr(error, "sqlstate", None) or ""
+        text = str(error).strip() or type(error).__name__
+        if state.startswith(_DATA_CLASSES):
+            raise RejectedError(text) from error
+        raise TransientError(text) from error
+
+
+def _login_error(error: psycopg.Error, conninfo: str) -> FatalError | TransientError:
+    text = " ".join(str(error).split())
+    for pattern, meaning in _FATAL_TEXTS:
+        if pattern in text:
+            return FatalError(f"{shown(conninfo)}: {meaning} ({text})")
+    return TransientError(f"{shown(conninfo)}: {text}")
+
+
+async def one(connection: Connection, query: str, params: Any = None) -> Any:
+    """The first column of the first row, or None without a row."""
+    row = await (await connection.execute(query.encode(), params)).fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,49 @@
+"""Batches of heartbeats into `api_heartbeats`, and the days that are ready for them."""
+
+import asyncio
+from collections.abc import Sequence
+
+from uptimeo.domain.errors import TransientError
+from uptimeo.domain.heartbeat import Ingested
+from uptimeo.domain.monitor import DatacenterId
+from uptimeo.storage.database import Pool, borrowed
+
+_INGEST = """
+SELECT inserted, duplicate, aside_positions, aside_reasons FROM heartbeats_ingest(%s, %s::jsonb)
+"""
+_SET_ASIDE = "SELECT heartbeat_set_aside(%s, %s, %s)"
+_ENSURE_PARTITIONS = "SELECT heartbeat_partitions_ensure(%s)"
+_TIMEOUT_S = 10.0
+
+
+class HeartbeatStore:
+    """The table `api_heartbeats`, as the agent of one datacenter writes it."""
+
+    def __init__(self, pool: Pool, datacenter: DatacenterId) -> None:
+        self._pool = pool
+        self._datacenter = datacenter
+
+    async def ingest(self, bodies: Sequence[str]) -> Ingested:
+        """Store a batch, fenced and without doubles, in one transaction."""
+        batch = f"[{','.join(bodies)}]"
+        try:
+            async with asyncio.timeout(_TIMEOUT_S), borrowed(self._pool) as connection:
+                cursor = await connection.execute(_INGEST, (self._datacenter, batch))
+                row = await cursor.fetchone()
+        except TimeoutError as error:
+            raise TransientError(f"no answer within {_TIMEOUT_S} s") from error
+        assert row is not None
+        inserted, duplicate, positions, reasons = row
+        aside = dict(zip(positions, reasons, strict=True))
+        return Ingested(inserted=inserted, duplicate=duplicate, set_aside=aside)
+
+    async def set_aside(self, body: str, reason: str) -> None:
+        """Keep a row that `ingest` refuses in `api_heartbeats_set_aside`."""
+        async with borrowed(self._pool) as connection:
+            await connection.execute(_SET_ASIDE, (self._datacenter, reason, body))
+
+    async def ensure_partitions(self, days_ahead: int) -> list[str]:
+        """Make the partitions from yesterday on that are missing; answers with their names."""
+        async with borrowed(self._pool) as connection:
+            cursor = await connection.execute(_ENSURE_PARTITIONS, (days_ahead,))
+            return [name for (name,) in await cursor.fetchall()]

@@ -1,0 +1,137 @@
+"""The lease row of one datacenter, on a connection of its own."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Coroutine
+from contextlib import suppress
+from datetime import timedelta
+from typing import Any, TypeVar
+from uuid import UUID
+
+from uptimeo.domain.errors import TransientError, UptimeoError
+from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
+from uptimeo.domain.monitor import DatacenterId
+from uptimeo.storage.database import Connection, connect, our_errors
+
+_ASK = """
+SELECT held, term, seq, holder_name, server_now
+FROM lease_ask(%(datacenter)s, %(candidate)s, %(name)s, %(ttl)s,
+               %(seen_term)s, %(seen_seq)s, %(may_steal)s)
+"""
+_RELEASE = "SELECT lease_release(%s, %s, %s)"
+
+T = TypeVar("T")
+
+
+class Lease:
+    """Asks with single statements, so that it works behind any pooler.
+
+    The connection is nobody else's: a slow batch of heartbeats must not delay a renewal.
+    """
+
+    def __init__(self, conninfo: str, datacenter: DatacenterId, name: str, ttl: timedelta) -> None:
+        self._conninfo = conninfo
+        self._datacenter = datacenter
+        self._name = name
+        self._ttl = ttl
+        self._connection: Connection | None = None
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def ask(self, request: LeaseRequest, timeout_s: float) -> LeaseAnswer:
+        """Renew, take or see the lease; TransientError when no answer came in time."""
+        return await self._within(timeout_s, self._ask(request))
+
+    async def release(self, candidate: UUID, term: int, timeout_s: float) -> None:
+        """Give the lease back if it is still the candidate's, and wake the standbys."""
+        await self._within(timeout_s, self._release(candidate, term))
+
+    async def wait_for_release(self, timeout_s: float) -> None:
+        """Return when another agent has given the lease back, at the latest after the timeout."""
+        if self._connection is None:
+            await asyncio.sleep(timeout_s)
+            return
+        try:
+            with our_errors():
+                async for _ in self._connection.notifies(timeout=timeout_s, stop_after=1):
+                    pass
+        except UptimeoError as error:
+            self._drop()
+            raise TransientError(str(error)) from error
+
+    async def aclose(self) -> None:
+        """Close the connection without waiting for the server."""
+        self._drop()
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=0.5)
+
+    async def _ask(self, request: LeaseRequest) -> LeaseAnswer:
+        connection = await self._connected()
+        cursor = await connection.execute(
+            _ASK,
+            {
+                "datacenter": self._datacenter,
+                "candidate": request.candidate,
+                "name": self._name,
+                "ttl": self._ttl,
+                "seen_term": request.seen_term,
+                "seen_seq": request.seen_seq,
+                "may_steal": request.may_steal,
+            },
+        )
+        row = await cursor.fetchone()
+        assert row is not None
+        held, term, seq, holder, server_now = row
+        return LeaseAnswer(held=held, term=term, seq=seq, holder=holder, server_now=server_now)
+
+    async def _release(self, candidate: UUID, term: int) -> None:
+        connection = await self._connected()
+        await connection.execute(_RELEASE, (self._datacenter, candidate, term))
+
+    async def _connected(self) -> Connection:
+        if self._connection is None or self._connection.closed:
+            self._connection = await connect(self._conninfo)
+            # Bytes: an identifier cannot be a parameter, and the id is a number of ours.
+            await self._connection.execute(f"LISTEN uptimeo_lease_{self._datacenter:d}".encode())
+        return self._connection
+
+    async def _within(self, timeout_s: float, call: Coroutine[Any, Any, T]) -> T:
+        """The call's answer, or TransientError as soon as the time is over.
+
+        Not asyncio.timeout: psycopg answers a cancellation by asking the server to cancel, over a
+        link that may be dead, and returns seconds later (measured: 3.1 to 3.7 s).
+        """
+        task = asyncio.create_task(call, name="lease-call")
+        done, _ = await asyncio.wait({task}, timeout=timeout_s)
+        if not done:
+            self._drop(task)
+            raise TransientError(f"no answer within {timeout_s} s")
+        try:
+            with our_errors():
+                return task.result()
+        except (UptimeoError, OSError) as error:
+            # Also a FatalError: a password that is wrong now may be a rotation under way.
+            self._drop()
+            raise TransientError(str(error)) from error
+
+    def _drop(self, unfinished: asyncio.Task[Any] | None = None) -> None:
+        """Forget the connection; shutting its socket down ends at once what waits on it."""
+        connection, self._connection = self._connection, None
+        if connection is not None and not connection.closed:
+            with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+                duplicate.shutdown(socket.SHUT_RDWR)
+        elif unfinished is not None:
+            unfinished.cancel()  # still connecting: nothing was asked yet
+        ending = asyncio.create_task(_end(connection, unfinished), name="lease-end")
+        self._ending.add(ending)
+        ending.add_done_callback(self._ending.discard)
+
+
+async def _end(connection: Connection | None, unfinished: asyncio.Task[Any] | None) -> None:
+    """Close only after the call has let go of the descriptor, which may be reused at once."""
+    if unfinished is not None:
+        await asyncio.wait({unfinished})
+        if not unfinished.cancelled():
+            unfinished.exception()  # seen: its caller has long been told
+    if connection is not None:
+        await connection.close()

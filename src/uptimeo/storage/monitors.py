@@ -1,0 +1,82 @@
+"""The config rows of monitors: read by agents, written by the command line."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg.rows import class_row
+from psycopg.types.json import Jsonb
+
+from uptimeo.domain.monitor import DatacenterId, MonitorId
+from uptimeo.storage.database import Pool, borrowed
+
+COLUMNS = """
+SELECT m.id, m.name, m.type, m.method, m.url, m.headers, m.body, m.options, m.enabled,
+       coalesce(m.timeout_ms, s.timeout_ms) AS timeout_ms, s.name AS schedule,
+       s.interval AS interval_s, s.thresholds_warning AS warning_ms,
+       s.thresholds_critical AS critical_ms, s.include_response_body AS keep_body
+FROM api_monitors m LEFT JOIN schedules s ON s.id = m.schedule_id
+"""
+_OF_DATACENTER = f"""{COLUMNS}
+WHERE m.enabled AND (
+    NOT EXISTS (SELECT FROM datacenter_monitors d WHERE d.monitor_id = m.id)
+    OR EXISTS (SELECT FROM datacenter_monitors d
+               WHERE d.monitor_id = m.id AND d.datacenter_id = %s))
+ORDER BY m.id
+"""
+_RECORD_ERRORS = """
+INSERT INTO monitor_config_errors (monitor_id, reason)
+SELECT e.key::int, e.value FROM jsonb_each_text(%s) e
+WHERE EXISTS (SELECT FROM api_monitors m WHERE m.id = e.key::int)
+ON CONFLICT (monitor_id) DO UPDATE SET reason = excluded.reason, since = excluded.since
+WHERE monitor_config_errors.reason <> excluded.reason
+"""
+_CLEAR_ERRORS = "DELETE FROM monitor_config_errors WHERE monitor_id = ANY(%s)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MonitorRow:
+    """A row of `api_monitors` with its schedule, as it stands; nothing is checked yet.
+
+    The schedule's columns are None for a row without one.
+    """
+
+    id: int
+    name: str
+    type: str
+    method: str
+    url: str
+    headers: Any
+    body: Any
+    options: Any
+    enabled: bool
+    timeout_ms: int | None
+    schedule: str | None
+    interval_s: int | None
+    warning_ms: int | None
+    critical_ms: int | None
+    keep_body: bool | None
+
+
+class MonitorStore:
+    """The tables `api_monitors`, `schedules`, `datacenter_monitors`, `monitor_config_errors`."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def of_datacenter(self, datacenter: DatacenterId) -> list[MonitorRow]:
+        """The enabled monitors that run there, by id."""
+        async with borrowed(self._pool) as connection:
+            cursor = connection.cursor(row_factory=class_row(MonitorRow))
+            await cursor.execute(_OF_DATACENTER, (datacenter,))
+            return await cursor.fetchall()
+
+    async def record_errors(
+        self, errors: Mapping[MonitorId, str], valid: Iterable[MonitorId]
+    ) -> None:
+        """Show which rows cannot be used, and why; forget what is in order again."""
+        async with borrowed(self._pool) as connection, connection.transaction():
+            if errors:
+                by_id = Jsonb({str(key): reason for key, reason in errors.items()})
+                await connection.execute(_RECORD_ERRORS, (by_id,))
+            await connection.execute(_CLEAR_ERRORS, (list(valid),))

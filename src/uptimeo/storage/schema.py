@@ -1,0 +1,91 @@
+"""Is the schema there, and how does it get there? The only importer of Alembic and SQLAlchemy."""
+
+from pathlib import Path
+from typing import Any
+
+import psycopg
+
+from uptimeo.domain.errors import FatalError, TransientError
+from uptimeo.storage.database import MIN_SERVER_VERSION, Connection, one
+
+# The newest file in migrations/versions; a test compares them. A constant, so that an agent
+# need not load a migration tool to know what it expects.
+HEAD = "0001"
+_LOCK = "SELECT pg_advisory_lock(hashtextextended('uptimeo migrate', 0))"
+_HAS_VERSION_TABLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
+_VERSION = "SELECT version_num FROM alembic_version"
+_OLDER_TABLES = "SELECT to_regclass('api_heartbeats') IS NOT NULL"
+
+
+async def verify(connection: Connection) -> None:
+    """Check that server and schema are what this release works with; FatalError if not."""
+    version = connection.info.server_version
+    if version < MIN_SERVER_VERSION:
+        raise FatalError(
+            f"the server is PostgreSQL {version // 10000}, and UptimeO needs 17 or newer"
+        )
+    found = None
+    if await one(connection, _HAS_VERSION_TABLE):
+        found = await one(connection, _VERSION)
+    if found is None:
+        raise FatalError("the database has no UptimeO schema: run `uptimeo migrate`")
+    if found != HEAD:
+        raise FatalError(
+            f"the database's schema is {found}, this release works with {HEAD}: "
+            + ("run `uptimeo migrate`" if found < HEAD else "use a newer release of UptimeO")
+        )
+
+
+def migrate(conninfo: str) -> tuple[str | None, str]:
+    """Bring the schema to HEAD; answers with the revisions before and after.
+
+    Many may call it at once: a lock lets one work while the others wait and then find it done.
+    Raises FatalError for a database that cannot be migrated, TransientError if it is away.
+    """
+    from alembic import command  # noqa: PLC0415 - half a second that only a migration pays
+    from alembic.config import Config  # noqa: PLC0415
+
+    try:
+        with _engine(conninfo).connect() as connection:
+            driver = connection.connection.driver_connection
+            assert driver is not None
+            _refuse_unfit(driver)
+            driver.execute(_LOCK)
+            before = _revision(driver)
+            if before is None and driver.execute(_OLDER_TABLES).fetchone()[0]:
+                raise FatalError(
+                    "the database has an api_heartbeats table that UptimeO did not make: "
+                    "this release cannot adopt it; migrate an empty database or schema"
+                )
+            driver.commit()
+            config = Config()
+            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+            config.attributes["connection"] = connection
+            command.upgrade(config, "head")
+            return before, HEAD
+    except psycopg.OperationalError as error:
+        raise TransientError(" ".join(str(error).split())) from error
+
+
+def _engine(conninfo: str) -> Any:
+    from sqlalchemy import NullPool, create_engine  # noqa: PLC0415
+
+    # `creator` hands libpq the string as it is: every one of its options is honoured.
+    return create_engine(
+        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
+    )
+
+
+def _refuse_unfit(driver: psycopg.Connection[Any]) -> None:
+    version = driver.info.server_version
+    if version < MIN_SERVER_VERSION:
+        raise FatalError(
+            f"the server is PostgreSQL {version // 10000}, and UptimeO needs 17 or newer"
+        )
+
+
+def _revision(driver: psycopg.Connection[Any]) -> str | None:
+    if not driver.execute(_HAS_VERSION_TABLE).fetchone()[0]:  # type: ignore[index]
+        return None
+    row = driver.execute(_VERSION).fetchone()
+    return None if row is None else row[0]

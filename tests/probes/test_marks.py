@@ -1,0 +1,153 @@
+"""Do the phases of any transfer add up, whatever marks libcurl reports?"""
+
+from dataclasses import replace
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from uptimeo.domain.result import Phase, Phases, ProbeResult
+from uptimeo.probes.marks import Marks, measure
+
+NAMES = (
+    "queue",
+    "namelookup",
+    "connect",
+    "appconnect",
+    "pretransfer",
+    "posttransfer",
+    "starttransfer",
+    "total",
+)
+ORDER = tuple(Phase)[1:]
+ENDED_BY = {
+    "namelookup": Phase.DNS,
+    "connect": Phase.CONNECT,
+    "appconnect": Phase.TLS,
+    "pretransfer": Phase.SEND,
+    "posttransfer": Phase.SEND,
+    "starttransfer": Phase.WAIT,
+}
+MICROSECONDS = st.integers(min_value=0, max_value=10**8)
+ANY_MARKS = st.builds(Marks, **dict.fromkeys(NAMES, MICROSECONDS))
+GAPS = st.lists(st.integers(min_value=1, max_value=10**7), min_size=8, max_size=8)
+
+
+def growing(gaps: list[int], reached: int = len(NAMES) - 1) -> Marks:
+    """Marks in their order; those from number `reached` on were missed, except the total."""
+    sums = [sum(gaps[: number + 1]) for number in range(len(gaps))]
+    values = {
+        name: value if number < reached else 0
+        for number, (name, value) in enumerate(zip(NAMES, sums, strict=True))
+    }
+    return Marks(**(values | {"total": sums[-1]}))
+
+
+@given(marks=ANY_MARKS, tls=st.booleans(), literal=st.booleans())
+def test_no_phase_is_ever_negative(marks: Marks, tls: bool, literal: bool) -> None:
+    measured = measure(marks, tls=tls, literal=literal)
+
+    assert all(value >= 0 for _, value in measured.phases.measured())
+
+
+@given(marks=ANY_MARKS, tls=st.booleans(), literal=st.booleans())
+def test_phases_and_the_rest_make_the_total(marks: Marks, tls: bool, literal: bool) -> None:
+    measured = measure(marks, tls=tls, literal=literal)
+
+    result = ProbeResult(total_ms=measured.total_ms, phases=measured.phases)
+    assert measured.total_ms == marks.total / 1000
+    assert result.other_ms is not None
+    assert abs(result.phases.total() + result.other_ms - measured.total_ms) < 1e-6
+
+
+@given(gaps=GAPS, reached=st.integers(1, 7))
+def test_the_rest_is_our_queue_and_what_libcurl_does_before_it_sends(
+    gaps: list[int], reached: int
+) -> None:
+    marks = growing(gaps, reached)
+
+    measured = measure(marks, tls=True, literal=False)
+
+    before_sending = marks.pretransfer - marks.appconnect if marks.pretransfer else 0
+    rest = measured.total_ms - measured.phases.total()
+    assert abs(rest - (marks.queue + before_sending) / 1000) < 1e-6
+
+
+@given(gaps=GAPS, missed=st.sampled_from(NAMES[1:-1]), tls=st.booleans(), literal=st.booleans())
+def test_the_transfer_ends_at_the_first_mark_missed(
+    gaps: list[int], missed: str, tls: bool, literal: bool
+) -> None:
+    marks = replace(growing(gaps), **{missed: 0})
+
+    measured = measure(marks, tls=tls, literal=literal)
+
+    assert measured.reached is (
+        Phase.TRANSFER if missed == "appconnect" and not tls else ENDED_BY[missed]
+    )
+
+
+@given(marks=ANY_MARKS, tls=st.booleans(), literal=st.booleans())
+def test_no_phase_follows_the_one_in_which_the_transfer_ended(
+    marks: Marks, tls: bool, literal: bool
+) -> None:
+    measured = measure(marks, tls=tls, literal=literal)
+
+    present = [phase for phase, _ in measured.phases.measured()]
+    assert present == sorted(present, key=ORDER.index)
+    assert present[-1] is measured.reached
+    assert (measured.ttfb_ms is not None) == (measured.reached is Phase.TRANSFER)
+
+
+@given(gaps=GAPS, tls=st.booleans(), literal=st.booleans())
+def test_a_whole_transfer_has_every_phase_that_applies(
+    gaps: list[int], tls: bool, literal: bool
+) -> None:
+    measured = measure(growing(gaps), tls=tls, literal=literal)
+
+    not_applicable = {Phase.DNS} if literal else set()
+    not_applicable |= set() if tls else {Phase.TLS}
+    assert {phase for phase, _ in measured.phases.measured()} == set(ORDER) - not_applicable
+
+
+@given(gaps=GAPS, literal=st.booleans())
+def test_what_libcurl_invents_after_a_failed_handshake_is_ignored(
+    gaps: list[int], literal: bool
+) -> None:
+    reached = growing(gaps, reached=3)
+    invented = dict.fromkeys(("pretransfer", "posttransfer", "starttransfer"), reached.total)
+    marks = Marks(
+        queue=reached.queue,
+        namelookup=reached.namelookup,
+        connect=reached.connect,
+        appconnect=0,
+        total=reached.total,
+        **invented,
+    )
+
+    measured = measure(marks, tls=True, literal=literal)
+
+    assert measured.reached is Phase.TLS
+    assert measured.phases.tls == (marks.total - marks.connect) / 1000
+    assert (measured.phases.send, measured.phases.wait, measured.phases.transfer) == (None,) * 3
+
+
+def test_a_transfer_that_reached_nothing_ended_in_its_first_phase() -> None:
+    nothing = Marks(**dict.fromkeys(NAMES, 0) | {"total": 1500})
+
+    assert measure(nothing, tls=False, literal=False).phases == Phases(dns=1.5)
+
+
+def test_an_answer_that_begins_while_the_request_is_sent_has_not_been_waited_for() -> None:
+    marks = Marks(
+        queue=10,
+        namelookup=20,
+        connect=120,
+        appconnect=0,
+        pretransfer=150,
+        posttransfer=900,
+        starttransfer=500,
+        total=1000,
+    )
+
+    phases = measure(marks, tls=False, literal=True).phases
+
+    assert phases == Phases(connect=0.1, send=0.35, wait=0.0, transfer=0.5)

@@ -1,0 +1,66 @@
+"""A real PostgreSQL for the tests: one server a run, one migrated template, one database a test."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+
+import psycopg
+from psycopg.conninfo import make_conninfo
+
+from uptimeo.storage.local import LocalServer
+from uptimeo.storage.schema import migrate
+
+# Nothing here outlives the run, so nothing has to survive a power cut.
+_FAST = ("fsync=off", "synchronous_commit=off", "full_page_writes=off", "max_connections=200")
+_TEMPLATE = f"uptimeo_template_{os.getpid()}"
+_numbers = count(1)
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """The connection string of a maintenance database: UPTIMEO_TEST_DSN, or a server of our own."""
+    if given := os.environ.get("UPTIMEO_TEST_DSN"):
+        yield given
+        return
+    # Not pytest's own directory: the server's user must be able to enter it.
+    directory = Path(tempfile.mkdtemp(prefix="uptimeo-test-"))
+    directory.chmod(0o711)
+    local = LocalServer(directory, _FAST)
+    local.start()
+    try:
+        yield local.conninfo
+    finally:
+        local.stop()
+        shutil.rmtree(directory)
+
+
+@contextmanager
+def template(maintenance: str) -> Iterator[str]:
+    """The name of a migrated database with the sample datacenters, to be copied."""
+    with _database(maintenance, f"CREATE DATABASE {_TEMPLATE}", _TEMPLATE) as conninfo:
+        migrate(conninfo)
+        yield _TEMPLATE
+
+
+@contextmanager
+def database(maintenance: str, template_name: str | None) -> Iterator[str]:
+    """The connection string of a database of the test's own; an empty one without a template."""
+    name = f"uptimeo_test_{os.getpid()}_{next(_numbers)}"
+    like = f" TEMPLATE {template_name}" if template_name else ""
+    with _database(maintenance, f"CREATE DATABASE {name}{like}", name) as conninfo:
+        yield conninfo
+
+
+@contextmanager
+def _database(maintenance: str, create: str, name: str) -> Iterator[str]:
+    with psycopg.connect(maintenance, autocommit=True) as connection:
+        connection.execute(create.encode())
+    try:
+        yield make_conninfo(maintenance, dbname=name)
+    finally:
+        with psycopg.connect(maintenance, autocommit=True) as connection:
+            connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
