@@ -5,8 +5,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -15,7 +15,7 @@ from uuid import uuid4
 from uptimeo import __version__
 from uptimeo.catalog.watcher import CatalogWatcher
 from uptimeo.clock import ServerClock
-from uptimeo.domain.errors import TransientError
+from uptimeo.domain.errors import FatalError, TransientError
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.writer import HeartbeatWriter
@@ -67,7 +67,8 @@ class Agent:
 def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agent:
     """Join the parts: rows -> monitors -> due checks -> results -> heartbeats -> PostgreSQL."""
     datacenter = DatacenterId(settings.datacenter_id)
-    timing = LeaseTiming(ttl=settings.lease_ttl_s)
+    with _naming("UPTIMEO_LEASE_TTL_S"):
+        timing = LeaseTiming(ttl=settings.lease_ttl_s)
     clock = ServerClock()
     registry = ProbeRegistry.installed()
     pool = make_pool(conninfo, size=4)
@@ -120,7 +121,8 @@ async def run_agent(settings: Settings, log_for: Callable[[str], Log]) -> None:
     """
     stop = _stop_on_signals()
     log = log_for("")
-    conninfo = connection_string(settings.db_conn_string, f"uptimeo {settings.instance}")
+    with _naming("DB_CONN_STRING"):
+        conninfo = connection_string(settings.db_conn_string, f"uptimeo {settings.instance}")
     welcome = await _unless(stop, _introduce(settings, conninfo, log))
     if welcome is None:
         return
@@ -177,7 +179,9 @@ async def _introduce(settings: Settings, conninfo: str, log: Log) -> Welcome:
     retry_s = _FIRST_RETRY_S
     while True:
         try:
-            async with await connect(conninfo) as connection:
+            with _naming("DB_CONN_STRING"):
+                connection = await connect(conninfo)
+            async with connection:
                 await verify(connection)
                 datacenter = DatacenterId(settings.datacenter_id)
                 return Welcome(
@@ -189,6 +193,15 @@ async def _introduce(settings: Settings, conninfo: str, log: Log) -> Welcome:
             log.database_waited_for(error, retry_s)
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, _LAST_RETRY_S)
+
+
+@contextmanager
+def _naming(variable: str) -> Iterator[None]:
+    """Say which environment variable a FatalError is about."""
+    try:
+        yield
+    except FatalError as error:
+        raise FatalError(f"{variable}: {error}") from error
 
 
 async def _unless(stop: "asyncio.Future[str]", work: Awaitable[Welcome]) -> Welcome | None:

@@ -77,7 +77,7 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     """
     given: dict[str, Any] = {key: value for key, value in environment.items() if value.strip()}
     given.setdefault("UPTIMEO_INSTANCE", socket.gethostname()[:50] or "agent")
-    given.setdefault("UPTIMEO_DATA_DIR", str(default_data_dir(environment)))
+    given["UPTIMEO_DATA_DIR"] = default_data_dir(given)
     if "LOG_LEVEL" in given:
         given["LOG_LEVEL"] = given["LOG_LEVEL"].upper()
     try:
@@ -87,7 +87,21 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:
-    """`UPTIMEO_DATA_DIR`, else where the system keeps such data for this user."""
+    """`UPTIMEO_DATA_DIR`, else where the system keeps such data for this user.
+
+    Raises FatalError when that is below a home directory that does not exist.
+    """
+    try:
+        return _data_dir(environment)
+    except RuntimeError as error:
+        given = environment.get("UPTIMEO_DATA_DIR", "")
+        raise FatalError(
+            f"UPTIMEO_DATA_DIR: {given!r} needs a home directory, and there is none;"
+            " expected: an absolute path"
+        ) from error
+
+
+def _data_dir(environment: Mapping[str, str]) -> Path:
     if given := environment.get("UPTIMEO_DATA_DIR"):
         return Path(given).expanduser().absolute()
     if environment.get("STATE_DIRECTORY"):  # systemd's StateDirectory=
@@ -101,9 +115,9 @@ def default_data_dir(environment: Mapping[str, str]) -> Path:
 def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     first = error.errors(include_url=False, include_context=False)[0]
     variable = str(first["loc"][0])
+    expected = next(f.description for f in Settings.model_fields.values() if f.alias == variable)
     if first["type"] == "missing":
-        field = next(f for f in Settings.model_fields.values() if f.alias == variable)
-        return f"{variable} is not set; expected: {field.description}"
+        return f"{variable} is not set; expected: {expected}"
     text = first["msg"].removeprefix("Value error, ")
     shown = repr(masked(str(given.get(variable))))
-    return f"{variable}: {shown} is wrong: {text[:1].lower()}{text[1:]}"
+    return f"{variable}: {shown} is wrong: {text[:1].lower()}{text[1:]}; expected: {expected}"

@@ -223,6 +223,10 @@ class Log:
         """The spool cannot be written; heartbeats wait in memory."""
         self._logger.error("spool_failed", message="Spool not writable", **_error(error))
 
+    def spool_moved_aside(self, file: str) -> None:
+        """The spool was damaged: it is kept under that name, and a new one is begun."""
+        self._logger.error("spool_moved_aside", message="Damaged spool moved aside", file=file)
+
     # Upkeep.
 
     def partitions_made(self, names: list[str]) -> None:

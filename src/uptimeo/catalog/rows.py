@@ -12,6 +12,7 @@ from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.storage.monitors import MonitorRow
 
 _REQUEST_COLUMNS = ("method", "headers", "body")
+_COLUMNS = frozenset({"url", *_REQUEST_COLUMNS})
 _MAX_REASON = 300
 
 
@@ -52,7 +53,7 @@ def parse_options(row: MonitorRow, registry: ProbeRegistry) -> ProbeOptions:
         value = getattr(row, column)
         if value is not None and column in probe.options.model_fields:
             given[column] = value
-    if taken := sorted(given.keys() & row.options.keys()):
+    if taken := sorted(_COLUMNS & row.options.keys()):
         raise InvalidMonitorError(f"options: {taken[0]!r} belongs into the column of that name")
     try:
         return probe.options.model_validate(given | row.options)

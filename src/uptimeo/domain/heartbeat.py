@@ -1,6 +1,7 @@
 """What is stored of one check, and in what form does it travel to PostgreSQL?"""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -80,7 +81,7 @@ def to_wire(beat: Heartbeat) -> str:
         "success": success(beat.status),
         "response_time_ms": _ms(result.total_ms),
         "time_to_first_byte_ms": _ms(result.ttfb_ms),
-        "resolved_ip": result.resolved_ip,
+        "resolved_ip": _short(result.resolved_ip),
         "warning_threshold_ms": monitor.thresholds.warning_ms,
         "critical_threshold_ms": monitor.thresholds.critical_ms,
     }
@@ -116,7 +117,7 @@ def _exchange(exchange: Exchange, *, evidence: bool) -> dict[str, Any]:
         "response_cache_status": _short(
             exchange.header("x-cache") or exchange.header("cf-cache-status")
         ),
-        "http_version": exchange.http_version,
+        "http_version": _short(exchange.http_version),
     }
     if evidence:
         row["raw_request_headers"] = storable_headers(exchange.request_headers)
@@ -133,4 +134,4 @@ def _short(value: str | None) -> str | None:
 
 
 def _ms(value: float | None) -> float | None:
-    return None if value is None else round(value, 3)
+    return None if value is None or not math.isfinite(value) else round(value, 3)

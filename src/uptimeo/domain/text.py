@@ -45,9 +45,13 @@ def is_secret_header(name: str) -> bool:
 
 
 def masked(connection: str) -> str:
-    """A connection string for a message: its password replaced."""
-    without = re.sub(r"(://[^:@/?]*):[^@/]*@", rf"\1:{REDACTED}@", connection)
-    return re.sub(r"(?i)(password\s*=\s*)('[^']*'|[^\s&]+)", rf"\1{REDACTED}", without)
+    """A connection string for a message: its password replaced.
+
+    The string may be malformed, with `@`, `/` or no scheme: rather too much is replaced.
+    """
+    without = re.sub(r"(?s):(?!//).*@", f":{REDACTED}@", connection)
+    value = r"'(?:\\.|[^'\\])*'?|(?:\\.|[^\s\\])+"
+    return re.sub(rf"(?is)(password\s*=\s*)(?:{value})", rf"\1{REDACTED}", without)
 
 
 def storable_headers(headers: tuple[tuple[str, str], ...], limit: int = 4096) -> dict[str, str]:
@@ -57,7 +61,7 @@ def storable_headers(headers: tuple[tuple[str, str], ...], limit: int = 4096) ->
     for name, value in headers:
         key = storable(name, 100)
         shown = REDACTED if is_secret_header(name) else storable(value, 1000)
-        left -= len(key) + len(shown)
+        left -= len(key) + len(shown) + (len(", ") if key in kept else 0)
         if left < 0:
             break
         kept[key] = f"{kept[key]}, {shown}" if key in kept else shown

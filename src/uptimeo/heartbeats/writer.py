@@ -10,6 +10,7 @@ import random
 import sqlite3
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Protocol, TypeVar
 
 from uptimeo.domain.errors import RejectedError, TransientError
@@ -65,6 +66,7 @@ class HeartbeatWriter:
 
     async def commit(self) -> None:
         """Move heartbeats from memory to disk, for ever."""
+        self._tell_moved_aside()
         while True:
             await self._arrived.wait()
             await self._commit_group()
@@ -78,11 +80,13 @@ class HeartbeatWriter:
             try:
                 await self._send_batch()
                 retry_s = _FIRST_RETRY_S
+                continue
             except TransientError as error:
-                depth = await self._on_disk(self._spool.depth)
-                self._log.heartbeats_unsent(depth, error, retry_s)
-                await asyncio.sleep(retry_s * random.uniform(0.8, 1.2))  # noqa: S311
-                retry_s = min(retry_s * 2, _LAST_RETRY_S)
+                self._log.heartbeats_unsent(await self._unsent(), error, retry_s)
+            except sqlite3.Error as error:
+                await self._recover(error)
+            await asyncio.sleep(retry_s * random.uniform(0.8, 1.2))  # noqa: S311
+            retry_s = min(retry_s * 2, _LAST_RETRY_S)
 
     async def finish(self, timeout_s: float) -> int:
         """Save everything to disk, send what can be sent in time; answers with what is left."""
@@ -92,9 +96,9 @@ class HeartbeatWriter:
             async with asyncio.timeout(timeout_s):
                 while self._spooled.is_set():
                     await self._send_batch()
-        except (TimeoutError, TransientError) as error:
-            self._log.heartbeats_unsent(await self._on_disk(self._spool.depth), error, 0.0)
-        return await self._on_disk(self._spool.depth)
+        except (TimeoutError, TransientError, sqlite3.Error) as error:
+            self._log.heartbeats_unsent(await self._unsent(), error, 0.0)
+        return await self._unsent()
 
     async def aclose(self) -> None:
         """Close the spool."""
@@ -102,31 +106,49 @@ class HeartbeatWriter:
         self._disk.shutdown()
 
     async def _commit_group(self) -> None:
-        group, self._memory = self._memory, []
         self._arrived.clear()
         if self._dropped:
             self._log.heartbeats_dropped(self._dropped)
             self._dropped = 0
-        if not group:
-            return
         try:
-            await self._on_disk(lambda: self._spool.append(group))
+            await self._on_disk(self._save)
         except sqlite3.Error as error:
-            self._log.spool_failed(error)
-            self._memory[:0] = group
             self._arrived.set()
+            await self._recover(error)
             await asyncio.sleep(_FIRST_RETRY_S)
         else:
             self._spooled.set()
 
+    def _save(self) -> None:
+        """In the disk's thread. Memory forgets only what is safe, so no cancellation loses it."""
+        if group := self._memory[:]:
+            self._spool.append(group)
+            del self._memory[: len(group)]
+
+    async def _recover(self, error: sqlite3.Error) -> None:
+        """After an error of the spool; what it held may now be in a file that was moved aside."""
+        self._log.spool_failed(error)
+        with suppress(sqlite3.Error, OSError):
+            await self._on_disk(self._spool.reopen)
+            self._tell_moved_aside()
+
+    def _tell_moved_aside(self) -> None:
+        if self._spool.moved_aside is not None:
+            self._log.spool_moved_aside(str(self._spool.moved_aside))
+
+    async def _unsent(self) -> int:
+        try:
+            return len(self._memory) + await self._on_disk(self._spool.depth)
+        except sqlite3.Error:
+            return len(self._memory)
+
     async def _send_batch(self) -> None:
         self._spooled.clear()  # before the read: what is committed after it sets the event again
-        batch = await self._on_disk(lambda: self._spool.oldest(_BATCH))
-        if not batch:
-            return
         try:
-            await self._deliver(batch)
-        except TransientError:
+            batch = await self._on_disk(lambda: self._spool.oldest(_BATCH))
+            if batch:
+                await self._deliver(batch)
+        except (TransientError, sqlite3.Error):
             self._spooled.set()
             raise
         if len(batch) == _BATCH:

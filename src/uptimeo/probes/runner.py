@@ -63,15 +63,18 @@ class CheckRunner:
         assert isinstance(monitor.options, ProbeOptions)
         context = ProbeContext(timeout_ms=monitor.timeout_ms)
         try:
-            async with asyncio.timeout(monitor.timeout_ms / 1000 + _PATIENCE_S):
-                return await probe.probe(monitor.options, context)
-        except TimeoutError:
-            text = f"the {monitor.type} probe did not end within its {monitor.timeout_ms} ms"
-            return our_fault(ErrorType.STUCK, text)
+            async with asyncio.timeout(monitor.timeout_ms / 1000 + _PATIENCE_S) as patience:
+                result = await probe.probe(monitor.options, context)
+            assert isinstance(result, ProbeResult), f"it returned {result!r}"
         except Exception as error:  # noqa: BLE001 - a plugin may raise anything; it stays its own
+            if isinstance(error, TimeoutError) and patience.expired():
+                text = f"the {monitor.type} probe did not end within its {monitor.timeout_ms} ms"
+                return our_fault(ErrorType.STUCK, text)
             self._log.probe_failed(monitor, error)
             text = f"the {monitor.type} probe failed: {type(error).__name__}: {error}"
             return our_fault(ErrorType.INTERNAL, text)
+        else:
+            return result
 
     def _finish(
         self, check: Check, started: datetime, result: ProbeResult, attempts: int = 1

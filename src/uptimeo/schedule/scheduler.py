@@ -3,9 +3,10 @@
 import asyncio
 import heapq
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
+from weakref import WeakValueDictionary
 
 from uptimeo.clock import EPOCH, ServerClock
 from uptimeo.domain.check import Check
@@ -16,6 +17,7 @@ from uptimeo.schedule.plan import Grid, due, grid
 from uptimeo.telemetry import Log
 
 _LONGEST_SLEEP_S = 1.0
+_STEP_MS = 500
 
 
 class Runner(Protocol):
@@ -30,12 +32,19 @@ class Runner(Protocol):
 
 @dataclass(slots=True)
 class _Entry:
-    """One monitor's place in the schedule; `turn` keeps its checks from overlapping."""
+    """One monitor's place in the schedule; `turn` keeps its checks from overlapping.
+
+    Of the slots until `done_ms`, each was started or recorded while this agent led.
+    """
 
     monitor: Monitor
     slots: Grid
     awaited_ms: int
-    turn: asyncio.Lock = field(default_factory=asyncio.Lock)
+    done_ms: int
+    turn: asyncio.Lock
+
+    def next_after(self, now_ms: int) -> int:
+        return self.slots.at_or_after(max(now_ms, self.done_ms + 1))
 
 
 class Scheduler:
@@ -63,6 +72,9 @@ class Scheduler:
         self._log = log
         self._entries: dict[MonitorId, _Entry] = {}
         self._heap: list[tuple[int, MonitorId]] = []
+        self._latest_ms = 0
+        # A monitor that is removed and comes back waits for its own check in flight.
+        self._turns: WeakValueDictionary[MonitorId, asyncio.Lock] = WeakValueDictionary()
         self._changed = asyncio.Event()
         self._checks: set[asyncio.Task[None]] = set()
 
@@ -76,13 +88,12 @@ class Scheduler:
                 entries[monitor.id] = old
                 continue
             slots = grid(monitor.id, self._datacenter, monitor.interval_s)
-            entry = _Entry(monitor, slots, slots.at_or_after(now_ms))
-            if old is not None:
-                entry.turn = old.turn
+            turn = self._turns.setdefault(monitor.id, asyncio.Lock())
+            entry = _Entry(monitor, slots, 0, -1 if old is None else old.done_ms, turn)
+            entry.awaited_ms = entry.next_after(now_ms)
             entries[monitor.id] = entry
         self._entries = entries
-        self._heap = [(entry.awaited_ms, key) for key, entry in entries.items()]
-        heapq.heapify(self._heap)
+        self._arrange()
         self._changed.set()
 
     async def run(self) -> None:
@@ -100,8 +111,24 @@ class Scheduler:
                 check.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    def _arrange(self) -> None:
+        self._heap = [(entry.awaited_ms, key) for key, entry in self._entries.items()]
+        heapq.heapify(self._heap)
+
+    def _follow_step_back(self, now_ms: int) -> None:
+        """Await the slots that a clock set back has yet to reach, but none of them twice.
+
+        The host's own clock, in force until the first answer of the database, may be hours ahead.
+        """
+        if now_ms < self._latest_ms - _STEP_MS:
+            for entry in self._entries.values():
+                entry.awaited_ms = entry.next_after(now_ms)
+            self._arrange()
+        self._latest_ms = now_ms
+
     def _start_due(self) -> None:
         now_ms = self._now_ms()
+        self._follow_step_back(now_ms)
         while self._heap and self._heap[0][0] <= now_ms:
             _, key = heapq.heappop(self._heap)
             entry = self._entries[key]
@@ -110,6 +137,7 @@ class Scheduler:
             heapq.heappush(self._heap, (decision.next, key))
             if (origin := self._permit()) is None:
                 continue
+            entry.done_ms = decision.next - entry.slots.interval_ms
             for slot_ms in decision.missed:
                 check = _check(entry.monitor, slot_ms, origin)
                 self._runner.skip(check, ErrorType.SKIPPED_STALL)

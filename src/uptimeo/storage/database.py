@@ -51,6 +51,9 @@ def connection_string(uri: str, application_name: str) -> str:
         given = conninfo_to_dict(uri)
     except psycopg.ProgrammingError as error:
         raise FatalError(f"not a PostgreSQL connection string: {str(error).strip()}") from None
+    for port in str(given.get("port") or "5432").split(","):
+        if not (port.isdecimal() and 0 < int(port) < 65536):
+            raise FatalError(f"not a PostgreSQL connection string: the port {port!r} is no port")
     known: dict[str, Any] = {**_DEFAULTS, "application_name": application_name, **given}
     return make_conninfo(**known)
 
