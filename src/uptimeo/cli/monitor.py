@@ -172,13 +172,14 @@ def _target(row: MonitorRow) -> str:
 
 
 def _table(rows: list[tuple[MonitorRow, tuple[str, ...], str | None]]) -> Table:
+    longest = max(len(row.name) for row, _, _ in rows)
     table = Table(box=None, pad_edge=False, header_style="dim")
     table.add_column("id", justify="right")
     table.add_column("state", no_wrap=True)
-    table.add_column("name", max_width=30, overflow="fold")
-    table.add_column("target", ratio=1, overflow="fold")
-    table.add_column("schedule", max_width=22)
-    table.add_column("where", max_width=14)
+    table.add_column("name", min_width=min(longest, 20), max_width=30, overflow="fold")
+    table.add_column("target", overflow="fold")
+    table.add_column("schedule", min_width=14, max_width=30)
+    table.add_column("where", min_width=5, max_width=14)
     for row, codes, reason in rows:
         target = Text(one_line(_target(row), 300))
         if reason is not None:
