@@ -3,7 +3,7 @@
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +19,19 @@ def _libpq(text: str) -> str:
     if not _URI.match(text) and "=" not in text:
         raise ValueError("must be a libpq URI such as postgresql://user@host:5432/uptimeo")
     return text
+
+
+def _references(text: str) -> str:
+    for host, port in _pairs(text):
+        if not host or not 0 < port < 65536:
+            raise ValueError("must be host:port, separated by commas")
+    return text
+
+
+def _pairs(text: str) -> Iterator[tuple[str, int]]:
+    for part in filter(None, (piece.strip() for piece in text.split(","))):
+        host, _, port = part.rpartition(":")
+        yield host.strip("[]"), int(port) if port.isdecimal() else 0
 
 
 class Settings(BaseModel):
@@ -62,11 +75,31 @@ class Settings(BaseModel):
     config_poll_s: Annotated[
         float,
         Field(alias="UPTIMEO_CONFIG_POLL_S", ge=0.2, le=300, description="seconds, config reads"),
-    ] = 5.0
+    ] = 30.0
+    offline_limit_s: Annotated[
+        float,
+        Field(alias="UPTIMEO_OFFLINE_LIMIT_S", ge=0, description="seconds checks go on offline"),
+    ] = 86_400.0
+    spool_max_bytes: Annotated[
+        int,
+        Field(alias="UPTIMEO_SPOOL_MAX_BYTES", ge=1_000_000, description="bytes that may wait"),
+    ] = 2_147_483_648
+    reference_targets: Annotated[
+        str,
+        Field(
+            alias="UPTIMEO_REFERENCE_TARGETS",
+            description="host:port, separated by commas, that answer while the network does",
+        ),
+        AfterValidator(_references),
+    ] = ""
     lease_ttl_s: Annotated[
         float,
-        Field(alias="UPTIMEO_LEASE_TTL_S", ge=2, le=60, description="seconds, length of a lease"),
+        Field(alias="UPTIMEO_LEASE_TTL_S", ge=3, le=60, description="seconds, length of a lease"),
     ] = 3.0
+
+    def references(self) -> tuple[tuple[str, int], ...]:
+        """The reference targets as pairs of host and port."""
+        return tuple(_pairs(self.reference_targets))
 
 
 def read_settings(environment: Mapping[str, str]) -> Settings:

@@ -6,7 +6,6 @@ A line is one JSON object. Fixed keys: `ts` (UTC), `level`, `event` (a constant 
 """
 
 import logging
-import sys
 from collections.abc import MutableMapping
 from enum import Enum
 from typing import Any, TextIO
@@ -34,7 +33,7 @@ class Log:
 
     # The agent's life.
 
-    def agent_started(self, version: str, server: str, offline: str) -> None:
+    def agent_started(self, version: str, server: str | None, offline: str) -> None:
         """The agent is configured and takes up its work."""
         self._logger.info(
             "agent_started",
@@ -166,6 +165,26 @@ class Log:
             "monitors_unread", message="Configuration not read: the last one stays", **_error(error)
         )
 
+    def notifications(self, *, work: bool, poll_s: float) -> None:
+        """Whether notices of the database arrive; behind a transaction pooler they do not."""
+        if work:
+            self._logger.info("notifications_work", message="Configuration changes are notified")
+        else:
+            self._logger.warning(
+                "notifications_unavailable",
+                message="Notifications do not arrive: configuration changes are polled",
+                poll_s=poll_s,
+            )
+
+    def resumed(self, datacenter: DatacenterId, term: int, monitors: int) -> None:
+        """A restarted leader goes on without a database, from what it has on disk."""
+        self._logger.warning(
+            "leader_resumed",
+            message=f"Database unreachable: leadership of datacenter:{datacenter} resumed",
+            term=term,
+            monitors=monitors,
+        )
+
     # Checks.
 
     def slots_unrecorded(self, monitor: Monitor, count: int) -> None:
@@ -227,6 +246,16 @@ class Log:
         """The spool was damaged: it is kept under that name, and a new one is begun."""
         self._logger.error("spool_moved_aside", message="Damaged spool moved aside", file=file)
 
+    def spool_salvaged(self, path: str, count: int) -> None:
+        """What could be read of a damaged spool is in the new one; the damaged file stays."""
+        self._logger.warning(
+            "spool_salvaged", message="Spool salvaged", path=path, heartbeats=count
+        )
+
+    def heartbeats_thinned(self, count: int) -> None:
+        """The spool is full: heartbeats that tell little, or the oldest, made room."""
+        self._logger.error("heartbeats_thinned", message="Spool full", count=count)
+
     # Upkeep.
 
     def partitions_made(self, names: list[str]) -> None:
@@ -283,8 +312,8 @@ def _in_order(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> di
 
 
 def silence_libraries() -> None:
-    """Keep the warnings of libraries out of a stream that promises JSON lines."""
-    logging.basicConfig(stream=sys.stderr, level=logging.CRITICAL, force=True)
+    """Keep the warnings of libraries out of the log: what matters of them comes as an event."""
+    logging.disable(logging.CRITICAL)
 
 
 def _error(error: BaseException | None) -> dict[str, str]:

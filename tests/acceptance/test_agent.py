@@ -236,7 +236,7 @@ def _inserted(agent: Running, after: int) -> dict[str, Any] | None:
         ({"DB_CONN_STRING": "nonsense"}, "DB_CONN_STRING: 'nonsense' is wrong"),
         ({"DB_CONN_STRING": "postgresql://h:x/d"}, "DB_CONN_STRING: not a PostgreSQL connection"),
         ({"LOG_HEARTBEATS": "some"}, "LOG_HEARTBEATS: 'some' is wrong"),
-        ({"UPTIMEO_LEASE_TTL_S": "2"}, "UPTIMEO_LEASE_TTL_S: lease timing"),
+        ({"UPTIMEO_LEASE_TTL_S": "2"}, "UPTIMEO_LEASE_TTL_S: '2' is wrong"),
     ],
 )
 async def test_a_wrong_setting_is_refused_in_one_line_that_names_it(

@@ -19,7 +19,7 @@ def a_monitor(name: str = "m", **fields: object) -> NewMonitor:
 
 
 async def names_in(pool: Pool, datacenter: DatacenterId) -> list[str]:
-    return [row.name for row in await MonitorStore(pool).of_datacenter(datacenter)]
+    return [row.name for row in await MonitorStore(pool, datacenter).rows()]
 
 
 async def test_a_monitor_without_assignment_runs_everywhere(
@@ -43,7 +43,7 @@ async def test_a_row_comes_back_as_it_was_saved(pool: Pool, connection: Connecti
 
     await edits.add_monitor(connection, new)
 
-    (row,) = await MonitorStore(pool).of_datacenter(VA)
+    (row,) = await MonitorStore(pool, VA).rows()
     assert (row.method, row.headers, row.body, row.options) == (
         "POST",
         {"X-A": "b"},
@@ -95,17 +95,17 @@ async def test_putting_a_monitor_again_changes_it_in_place(
     pool: Pool, connection: Connection
 ) -> None:
     await edits.put_monitor(connection, a_monitor(url="http://127.0.0.1/old"))
-    before = (await MonitorStore(pool).of_datacenter(VA))[0].id
+    before = (await MonitorStore(pool, VA).rows())[0].id
 
     await edits.put_monitor(connection, a_monitor(url="http://127.0.0.1/new"))
 
-    (row,) = await MonitorStore(pool).of_datacenter(VA)
+    (row,) = await MonitorStore(pool, VA).rows()
     assert (row.id, row.url) == (before, "http://127.0.0.1/new")
 
 
 async def test_config_errors_appear_change_and_vanish(pool: Pool, connection: Connection) -> None:
     key = MonitorId(await edits.add_monitor(connection, a_monitor()))
-    store = MonitorStore(pool)
+    store = MonitorStore(pool, VA)
     seen = []
 
     for errors, valid in (({key: "bad url"}, []), ({key: "bad header"}, []), ({}, [key])):
@@ -116,4 +116,4 @@ async def test_config_errors_appear_change_and_vanish(pool: Pool, connection: Co
 
 
 async def test_an_error_of_a_monitor_that_was_removed_meanwhile_is_no_error(pool: Pool) -> None:
-    await MonitorStore(pool).record_errors({MonitorId(99): "gone"}, [])
+    await MonitorStore(pool, VA).record_errors({MonitorId(99): "gone"}, [])

@@ -5,7 +5,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -62,9 +62,15 @@ class Running:
 
 
 @asynccontextmanager
-async def running(*arguments: str, **environment: str) -> AsyncIterator[Running]:
-    """`uptimeo` with these arguments and variables; killed at the end if it still runs."""
+async def running(
+    *arguments: str, wrap: Sequence[str] = (), **environment: str
+) -> AsyncIterator[Running]:
+    """`uptimeo` with these arguments and variables; killed at the end if it still runs.
+
+    `wrap` is a command that runs it by exec, such as `ip netns exec NAME`: signals reach it.
+    """
     process = await asyncio.create_subprocess_exec(
+        *wrap,
         COMMAND,
         *arguments,
         env=_environment(environment),

@@ -1,13 +1,13 @@
 """Which monitors are in force now? The loop that follows the config tables."""
 
 import asyncio
-import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Protocol
 
+from uptimeo.catalog.feed import ChangeFeed
 from uptimeo.catalog.rows import to_monitor
 from uptimeo.domain.errors import InvalidMonitorError, UptimeoError
-from uptimeo.domain.monitor import DatacenterId, Monitor, MonitorId
+from uptimeo.domain.monitor import Monitor, MonitorId
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.storage.monitors import MonitorRow
 from uptimeo.telemetry import Log
@@ -16,8 +16,8 @@ from uptimeo.telemetry import Log
 class MonitorSource(Protocol):
     """The config tables."""
 
-    async def of_datacenter(self, datacenter: DatacenterId) -> list[MonitorRow]:
-        """The enabled rows that run there."""
+    async def rows(self) -> list[MonitorRow]:
+        """The enabled rows that run in this datacenter."""
 
     async def record_errors(
         self, errors: Mapping[MonitorId, str], valid: Iterable[MonitorId]
@@ -26,26 +26,27 @@ class MonitorSource(Protocol):
 
 
 class CatalogWatcher:
-    """Reads the rows every `poll_s` seconds and hands on the set when it has changed.
+    """Reads the rows whenever the feed says so, and hands on the set when it has changed.
 
-    While the database is away the last set stays in force.
+    While the database is away the last set stays in force. `remember` gets the rows of each new
+    set, for a later start without a database; it may block.
     """
 
     def __init__(
         self,
         *,
-        datacenter: DatacenterId,
         source: MonitorSource,
+        feed: ChangeFeed,
         registry: ProbeRegistry,
         apply: Callable[[Iterable[Monitor]], None],
-        poll_s: float,
+        remember: Callable[[Iterable[MonitorRow]], None],
         log: Log,
     ) -> None:
-        self._datacenter = datacenter
         self._source = source
+        self._feed = feed
         self._registry = registry
         self._apply = apply
-        self._poll_s = poll_s
+        self._remember = remember
         self._log = log
         self._rows: dict[int, MonitorRow] | None = None
         self._monitors: dict[MonitorId, Monitor] = {}
@@ -55,24 +56,36 @@ class CatalogWatcher:
     async def run(self) -> None:
         """Follow the tables for ever."""
         while True:
-            try:
-                await self.refresh()
-                self._failing = False
-            except UptimeoError as error:
-                if not self._failing:
-                    self._log.monitors_unread(error)
-                self._failing = True
-            await asyncio.sleep(self._poll_s * random.uniform(0.9, 1.1))  # noqa: S311
+            await self._feed.listen()  # first, so that no change after the read is missed
+            await self._refresh_and_tell()
+            await self._feed.wait()
+
+    def resume(self, rows: Iterable[MonitorRow]) -> None:
+        """Put the rows of an earlier run in force until the database answers."""
+        monitors, _ = self._parse({row.id: row for row in rows})
+        self._tell(monitors)
+        self._monitors = monitors
+        self._apply(monitors.values())
+
+    async def _refresh_and_tell(self) -> None:
+        try:
+            await self.refresh()
+            self._failing = False
+        except UptimeoError as error:
+            if not self._failing:
+                self._log.monitors_unread(error)
+            self._failing = True
 
     async def refresh(self) -> None:
         """Read once and apply what changed; raises TransientError when the tables are away."""
-        rows = {row.id: row for row in await self._source.of_datacenter(self._datacenter)}
+        rows = {row.id: row for row in await self._source.rows()}
         if rows == self._rows:
             return
         monitors, errors = self._parse(rows)
         self._tell(monitors)
         self._monitors, self._errors = monitors, errors
         self._apply(monitors.values())
+        await asyncio.to_thread(self._remember, rows.values())
         await self._source.record_errors(errors, monitors)
         self._rows = rows  # last: an error that could not be recorded is tried again
 

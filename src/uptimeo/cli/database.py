@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.settings import default_data_dir
-from uptimeo.storage.database import Connection, connect, connection_string
+from uptimeo.storage.database import Connection, connect, connection_string, startup_errors
 from uptimeo.storage.local import LocalServer
 from uptimeo.storage.schema import verify
 
@@ -39,8 +39,9 @@ def find_conninfo() -> str:
 async def database() -> AsyncIterator[Connection]:
     """A connection to a database whose schema is this release's."""
     async with await connect(find_conninfo()) as connection:
-        await verify(connection)
-        yield connection
+        with startup_errors():
+            await verify(connection)
+            yield connection
 
 
 def with_database(work: Callable[[Connection], Awaitable[T]]) -> T:

@@ -34,10 +34,12 @@ def heartbeats(*, limit: int, monitor: int | None, follow: bool) -> None:
 
 async def _follow(console: Console, limit: int, monitor: int | None) -> None:
     async with database() as connection:
-        seen: dict[int, datetime] = {}
-        for row in reversed(await Reports(connection).latest(limit, monitor)):
-            seen[row.id] = row.executed_at
+        latest = await Reports(connection).latest(limit, monitor)
+        for row in reversed(latest):
             _print(console, row)
+        newest = latest[0].executed_at if latest else datetime.now(UTC)
+        known = await Reports(connection).since(newest - _WINDOW, [], monitor)
+        seen = {row.id: row.executed_at for row in known if row.executed_at <= newest}
         while True:
             await asyncio.sleep(_EVERY_S)
             await _print_new(console, connection, seen, monitor)

@@ -10,6 +10,7 @@ from typing import TextIO
 
 import click
 from rich.console import Console
+from rich.constrain import Constrain
 from rich.live import Live
 
 from uptimeo.agent import run_agent
@@ -138,7 +139,8 @@ async def _draw(live: Live, reports: Reports, datacenter: int, console: Console)
     while True:
         states = [s for s in await reports.states(datacenter) if s.enabled]
         picture = states_table(states, now=datetime.now(UTC), max_rows=console.height - 2)
-        live.update(picture, refresh=True)
+        # Two columns less: the terminal's echo of Ctrl+C must not wrap the last line.
+        live.update(Constrain(picture, console.width - 2), refresh=True)
         await asyncio.sleep(_REDRAW_S)
 
 

@@ -55,9 +55,11 @@ class ErrorType(StrEnum):
     RESOURCES = "agent_out_of_resources"
     STUCK = "probe_stuck"
     STOPPED = "agent_stopped"
+    ISOLATED = "isolated"
     SKIPPED_OVERRUN = "skipped_overrun"
     SKIPPED_OVERLOAD = "skipped_overload"
     SKIPPED_STALL = "skipped_stall"
+    SKIPPED_LEASE = "skipped_lease"
 
 
 OUR_FAULTS = frozenset(
@@ -66,9 +68,11 @@ OUR_FAULTS = frozenset(
         ErrorType.RESOURCES,
         ErrorType.STUCK,
         ErrorType.STOPPED,
+        ErrorType.ISOLATED,
         ErrorType.SKIPPED_OVERRUN,
         ErrorType.SKIPPED_OVERLOAD,
         ErrorType.SKIPPED_STALL,
+        ErrorType.SKIPPED_LEASE,
     }
 )
 

@@ -4,62 +4,39 @@ Every heartbeat passes through it, always: a path that only an outage takes is a
 Methods block for a disk's fsync; the writer calls them from a thread of their own.
 """
 
-import fcntl
 import os
 import sqlite3
 from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
-from time import time, time_ns
+from time import time
 
 from uptimeo.domain.errors import FatalError
+from uptimeo.heartbeats.spool_file import hold, is_damage, move_aside, open_file
+from uptimeo.heartbeats.spooled import Spooled
+from uptimeo.heartbeats.thinning import thin
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS queue (
-    seq  INTEGER PRIMARY KEY AUTOINCREMENT,
-    body TEXT NOT NULL
-);
-CREATE TABLE IF NOT EXISTS set_aside (
-    seq    INTEGER PRIMARY KEY,
-    at     REAL NOT NULL,
-    reason TEXT NOT NULL,
-    body   TEXT NOT NULL
-);
-"""
-_NOT_THE_FILE = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_PERM,
-    }
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Spooled:
-    """One waiting heartbeat in its wire form; `seq` orders them by arrival."""
-
-    seq: int
-    body: str
+_THIN_AT = 0.95
+_THIN_ROWS = 20_000
+_DROP_ROWS = 2_000
 
 
 class Spool:
     """A durable queue of one process. Opening a directory that another holds is a FatalError.
 
     A file that SQLite cannot use is moved aside as `spool.db.bad-<time>`, and a new one begun.
+    Near `max_bytes` the heartbeats that tell the least are thinned out, and only if that is not
+    enough the oldest dropped; `dropped` counts both.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, max_bytes: int = 2_147_483_648) -> None:
+        self._max_bytes = max_bytes
+        self._thinned_to = 0
+        self.dropped = 0
         self._path = directory / "spool.db"
         self.moved_aside: Path | None
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._lock = _hold(directory / "spool.lock")
+            self._lock = hold(directory / "spool.lock")
             self._db = self._usable()
         except (OSError, sqlite3.Error) as error:
             raise FatalError(
@@ -76,6 +53,14 @@ class Spool:
         """Keep these; they survive a crash and a power cut once this returns."""
         with self._db:
             self._db.executemany("INSERT INTO queue (body) VALUES (?)", [(b,) for b in bodies])
+        if self.size() > _THIN_AT * self._max_bytes:
+            self._make_room()
+
+    def newest(self, limit: int) -> list[Spooled]:
+        """The last that arrived, in order of arrival."""
+        query = "SELECT seq, CAST(body AS TEXT) FROM queue ORDER BY seq DESC LIMIT ?"
+        rows = self._db.execute(query, (limit,)).fetchall()
+        return [Spooled(seq, body) for seq, body in reversed(rows)]
 
     def oldest(self, limit: int) -> list[Spooled]:
         """The next ones to send."""
@@ -99,6 +84,14 @@ class Spool:
             )
             self._db.execute("DELETE FROM queue WHERE seq = ?", (row.seq,))
 
+    def size(self) -> int:
+        """Bytes in use."""
+        pages, free, page = (
+            self._db.execute(f"PRAGMA {name}").fetchone()[0]
+            for name in ("page_count", "freelist_count", "page_size")
+        )
+        return int((pages - free) * page)
+
     def depth(self) -> int:
         """How many wait."""
         count: int = self._db.execute("SELECT count(*) FROM queue").fetchone()[0]
@@ -109,71 +102,26 @@ class Spool:
         self._db.close()
         os.close(self._lock)
 
+    def _make_room(self) -> None:
+        """One step: thin the next part, or drop from the oldest when all of it is thin."""
+        query = "SELECT seq, CAST(body AS TEXT) FROM queue WHERE seq > ? ORDER BY seq LIMIT ?"
+        part = [Spooled(*row) for row in self._db.execute(query, (self._thinned_to, _THIN_ROWS))]
+        expendable = thin(part)
+        if part:
+            self._thinned_to = part[-1].seq
+        if not expendable and self.size() > self._max_bytes:
+            expendable = self.oldest(_DROP_ROWS)
+        self.remove(expendable)
+        self.dropped += len(expendable)
+        if len(part) < _THIN_ROWS:
+            self._thinned_to = 0  # the next step begins again with what has arrived since
+
     def _usable(self) -> sqlite3.Connection:
         self.moved_aside = None
         try:
-            return _open(self._path)
-        except sqlite3.DatabaseError as error:
-            if not _is_damage(error, self._path):
+            return open_file(self._path)
+        except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
+            if not is_damage(error, self._path):
                 raise
-            self.moved_aside = _move_aside(self._path)
-            return _open(self._path)
-
-
-def _hold(path: Path) -> int:
-    lock = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        os.close(lock)
-        raise FatalError(
-            f"the spool {path.parent} belongs to another running agent:"
-            " give each agent a UPTIMEO_DATA_DIR of its own"
-        ) from error
-    return lock
-
-
-def _open(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    db = sqlite3.connect(path, check_same_thread=False, timeout=2.0)
-    db.text_factory = _text
-    try:
-        # FULL: a heartbeat that was accepted survives a power cut, not just a crash.
-        for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1000"):
-            db.execute(f"PRAGMA {pragma}")
-        _check(db)
-        db.executescript(_SCHEMA)
-        with db:  # a damaged header may make the file read-only
-            db.execute("DELETE FROM queue WHERE seq < 0")
-    except sqlite3.DatabaseError:
-        db.close()
-        raise
-    return db
-
-
-def _check(db: sqlite3.Connection) -> None:
-    found = db.execute("PRAGMA quick_check").fetchone()[0]
-    if found != "ok":
-        raise sqlite3.DatabaseError(found)
-
-
-def _text(stored: bytes) -> str:
-    """A damaged text is read all the same; PostgreSQL then judges it, and nothing else waits."""
-    return stored.decode("utf-8", "replace")
-
-
-def _is_damage(error: sqlite3.DatabaseError, path: Path) -> bool:
-    """Whether the file is at fault, and not the disk, the rights or another process."""
-    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
-    if code == sqlite3.SQLITE_READONLY:
-        return os.access(path, os.W_OK)
-    return code not in _NOT_THE_FILE
-
-
-def _move_aside(path: Path) -> Path:
-    aside = path.with_name(f"{path.name}.bad-{time_ns() // 1_000_000}")
-    path.rename(aside)
-    for suffix in ("-wal", "-shm"):
-        with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
-    return aside
+            self.moved_aside = move_aside(self._path)
+            return open_file(self._path)

@@ -15,11 +15,15 @@ from typing import Protocol, TypeVar
 
 from uptimeo.domain.errors import RejectedError, TransientError
 from uptimeo.domain.heartbeat import Heartbeat, Ingested, to_wire
-from uptimeo.heartbeats.spool import Spool, Spooled
+from uptimeo.domain.presence import SpoolState
+from uptimeo.heartbeats.spool import Spool
+from uptimeo.heartbeats.spool_file import salvage
+from uptimeo.heartbeats.spooled import Spooled
 from uptimeo.telemetry import Log
 
 _GROUP_S = 0.05
-_BATCH = 500
+_LIVE = 500
+_BACKFILL = 1000
 _MAX_IN_MEMORY = 10_000
 _FIRST_RETRY_S = 0.25
 _LAST_RETRY_S = 10.0
@@ -50,6 +54,8 @@ class HeartbeatWriter:
         self._log = log
         self._memory: list[str] = []
         self._dropped = 0
+        self._dropped_ever = 0
+        self._thinned_told = 0
         self._arrived = asyncio.Event()
         self._spooled = asyncio.Event()
         self._spooled.set()  # an earlier run may have left some
@@ -66,7 +72,7 @@ class HeartbeatWriter:
 
     async def commit(self) -> None:
         """Move heartbeats from memory to disk, for ever."""
-        self._tell_moved_aside()
+        await self._salvage()
         while True:
             await self._arrived.wait()
             await self._commit_group()
@@ -100,6 +106,14 @@ class HeartbeatWriter:
             self._log.heartbeats_unsent(await self._unsent(), error, 0.0)
         return await self._unsent()
 
+    async def state(self) -> SpoolState:
+        """What waits, in memory and on disk."""
+        rows, size = await self._on_disk(lambda: (self._spool.depth(), self._spool.size()))
+        waiting = len(self._memory)
+        return SpoolState(
+            rows=rows + waiting, bytes=size, dropped=self._dropped_ever + self._spool.dropped
+        )
+
     async def aclose(self) -> None:
         """Close the spool."""
         await self._on_disk(self._spool.close)
@@ -109,6 +123,7 @@ class HeartbeatWriter:
         self._arrived.clear()
         if self._dropped:
             self._log.heartbeats_dropped(self._dropped)
+            self._dropped_ever += self._dropped
             self._dropped = 0
         try:
             await self._on_disk(self._save)
@@ -118,6 +133,9 @@ class HeartbeatWriter:
             await asyncio.sleep(_FIRST_RETRY_S)
         else:
             self._spooled.set()
+        if self._spool.dropped > self._thinned_told:
+            self._log.heartbeats_thinned(self._spool.dropped - self._thinned_told)
+            self._thinned_told = self._spool.dropped
 
     def _save(self) -> None:
         """In the disk's thread. Memory forgets only what is safe, so no cancellation loses it."""
@@ -130,11 +148,21 @@ class HeartbeatWriter:
         self._log.spool_failed(error)
         with suppress(sqlite3.Error, OSError):
             await self._on_disk(self._spool.reopen)
-            self._tell_moved_aside()
+            await self._salvage()
 
-    def _tell_moved_aside(self) -> None:
-        if self._spool.moved_aside is not None:
-            self._log.spool_moved_aside(str(self._spool.moved_aside))
+    async def _salvage(self) -> None:
+        """Bring what can be read of a damaged file into the new one, a group at a time."""
+        damaged, self._spool.moved_aside = self._spool.moved_aside, None
+        if damaged is None:
+            return
+        self._log.spool_moved_aside(str(damaged))
+        saved, groups = 0, salvage(damaged)
+        while (group := await self._on_disk(lambda: next(groups, None))) is not None:
+            if group:
+                await self._on_disk(lambda rows=group: self._spool.append(rows))  # type: ignore[misc]
+                saved += len(group)
+                self._spooled.set()
+        self._log.spool_salvaged(str(damaged), saved)
 
     async def _unsent(self) -> int:
         try:
@@ -145,17 +173,21 @@ class HeartbeatWriter:
     async def _send_batch(self) -> None:
         self._spooled.clear()  # before the read: what is committed after it sets the event again
         try:
-            batch = await self._on_disk(lambda: self._spool.oldest(_BATCH))
-            if batch:
-                await self._deliver(batch)
+            live = await self._on_disk(lambda: self._spool.newest(_LIVE))
+            if live:
+                await self._deliver(live)
+            if len(live) == _LIVE:  # a backlog: what is new goes first, then a part of what waits
+                await self._deliver(await self._on_disk(lambda: self._spool.oldest(_BACKFILL)))
         except (TransientError, sqlite3.Error):
             self._spooled.set()
             raise
-        if len(batch) == _BATCH:
+        if len(live) == _LIVE:
             self._spooled.set()
 
     async def _deliver(self, batch: Sequence[Spooled]) -> None:
         """Store a batch; halve one that is refused until the bad row stands alone."""
+        if not batch:
+            return
         try:
             done = await self._sink.ingest([row.body for row in batch])
         except RejectedError as error:

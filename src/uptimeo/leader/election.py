@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+from contextlib import suppress
 from typing import Protocol
 from uuid import UUID
 
@@ -54,6 +55,7 @@ class Election:
         self._clock = clock
         self._agent_id = agent_id
         self._log = log
+        self._changed = asyncio.Event()
 
     def permit(self) -> Origin | None:
         """The leadership under which a check may start now, or None."""
@@ -66,6 +68,24 @@ class Election:
             term=elector.term,
             holder=str(elector.candidate),
         )
+
+    def term(self) -> int | None:
+        """The term that this agent holds, as far as it knows."""
+        return self._elector.term
+
+    def confirmed_term(self) -> tuple[int, UUID] | None:
+        """Term and candidate, as long as the database's last word on them is in force."""
+        elector = self._elector
+        if elector.term is None or not elector.is_trusted(boottime()):
+            return None
+        return elector.term, elector.candidate
+
+    async def changed(self, timeout_s: float) -> None:
+        """Return when the term changes, at the latest after the timeout."""
+        self._changed.clear()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
 
     async def run(self) -> None:
         """Ask for ever: about every `renew` seconds as leader, every `poll` as standby."""
@@ -117,6 +137,8 @@ class Election:
         error: TransientError | None,
     ) -> None:
         """Log what changed: every cycle decides one thing, and only changes are news."""
+        if before != self._elector.term:
+            self._changed.set()
         match change:
             case Change.ACQUIRED:
                 assert answer is not None

@@ -30,6 +30,11 @@ class LeaseTiming:
     call: float = 1.0
     margin: float = 0.5
 
+    @classmethod
+    def of(cls, ttl: float) -> "LeaseTiming":
+        """The timing of a lease of that length; the margin grows with it."""
+        return cls(ttl=ttl, margin=max(0.5, 0.1 * ttl + 0.2))
+
     def __post_init__(self) -> None:
         """Refuse timings under which two may lead or one lost renewal ends a term."""
         if self.renew + self.call + 0.25 > self.ttl - self.margin:
@@ -65,16 +70,25 @@ class Elector:
     """
 
     def __init__(
-        self, timing: LeaseTiming, offline: OfflineMode, new_candidate: Callable[[], UUID]
+        self,
+        timing: LeaseTiming,
+        offline: OfflineMode,
+        new_candidate: Callable[[], UUID],
+        offline_limit_s: float = 86_400.0,
     ) -> None:
         self.timing = timing
+        self._offline_limit_s = offline_limit_s
         self._offline = offline
         self._new_candidate = new_candidate
         self.candidate = new_candidate()
         self.term: int | None = None
         self._trusted_until = 0.0
         self._failing = False
+        self._awake_at = 0.0
+        self._answered_at = 0.0
+        self._slept = False
         self._offline_told = False
+        self._suspended_told = False
         self._seen: tuple[int, int] | None = None
         self._seen_at = 0.0
         self._standing_by_for: int | None = None
@@ -83,9 +97,11 @@ class Elector:
         """Whether a check may start at this moment."""
         if self.term is None:
             return False
-        return now < self._trusted_until or (
-            self._failing and self._offline is OfflineMode.CONTINUE
-        )
+        return self.is_trusted(now) or self._may_continue(now)
+
+    def is_trusted(self, now: float) -> bool:
+        """Whether the deadline of the last granted request has not passed."""
+        return now < self._trusted_until
 
     def request(self, now: float) -> LeaseRequest:
         """What to ask the database at `now`."""
@@ -95,7 +111,9 @@ class Elector:
 
     def answered(self, asked_at: float, now: float, answer: LeaseAnswer) -> Change:
         """Take in the answer to a request sent at `asked_at`."""
-        was_offline, self._offline_told = self._offline_told, False
+        self._awake_at = self._answered_at = now
+        was_offline = self._offline_told or self._suspended_told
+        self._slept = self._offline_told = self._suspended_told = False
         self._failing = False
         if answer.held:
             self._trusted_until = asked_at + self.timing.ttl - self.timing.margin
@@ -120,14 +138,30 @@ class Elector:
         """Take in that the database did not answer in time, or at all.
 
         The session is over, so the observation of the row starts anew. The last leader keeps its
-        term: while nobody reaches the database, nobody can take it.
+        term: while nobody reaches the database, nobody can take it. One that slept for a TTL may
+        have slept through a takeover, and waits for an answer.
         """
+        self._slept = self._slept or now - self._awake_at >= self.timing.ttl
+        self._awake_at = now
         self._seen = None
         self._failing = True
-        if self.term is None or self._offline_told or now < self._trusted_until:
+        if self.term is None or self.is_trusted(now):
             return Change.NONE
-        self._offline_told = True
-        return Change.OFFLINE if self._offline is OfflineMode.CONTINUE else Change.SUSPENDED
+        if self._may_continue(now):
+            if self._offline_told:
+                return Change.NONE
+            self._offline_told = True
+            return Change.OFFLINE
+        if self._suspended_told:
+            return Change.NONE
+        self._suspended_told = True
+        return Change.SUSPENDED
+
+    def resume(self, now: float, term: int, candidate: UUID, confirmed_ago_s: float) -> None:
+        """Go on with a term from before a restart, as the last leader without a database."""
+        self.term, self.candidate = term, candidate
+        self._awake_at, self._answered_at = now, now - confirmed_ago_s
+        self._failing = self._offline_told = True
 
     def released(self) -> None:
         """Take in that the lease was given back."""
@@ -138,8 +172,14 @@ class Elector:
         steady = self.term is not None and not self._failing
         return self.timing.renew if steady else self.timing.poll
 
+    def _may_continue(self, now: float) -> bool:
+        """Whether the last leader, awake ever since its last answer, goes on without one."""
+        awake = not self._slept and now - self._awake_at < self.timing.ttl
+        within = now - self._answered_at < self._offline_limit_s
+        return self._failing and awake and within and self._offline is OfflineMode.CONTINUE
+
     def _step_down(self) -> None:
         self.term = None
         self._trusted_until = 0.0
-        self._offline_told = False
+        self._offline_told = self._suspended_told = False
         self.candidate = self._new_candidate()

@@ -2,15 +2,17 @@
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 
 from uptimeo.clock import ServerClock
 from uptimeo.domain.check import Check
 from uptimeo.domain.heartbeat import Heartbeat
 from uptimeo.domain.monitor import MonitorId
-from uptimeo.domain.result import ErrorType, ProbeResult, our_fault
+from uptimeo.domain.result import ErrorType, Failure, Outcome, ProbeResult, our_fault
 from uptimeo.domain.verdict import Status, judge
 from uptimeo.probes.base import ProbeContext, ProbeOptions
+from uptimeo.probes.references import References
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.telemetry import Log
 
@@ -20,6 +22,7 @@ _SKIP_MESSAGES = {
     ErrorType.SKIPPED_OVERRUN: "skipped: the check of the slot before was still running",
     ErrorType.SKIPPED_OVERLOAD: "skipped: the agent runs as many checks as it may",
     ErrorType.SKIPPED_STALL: "skipped: the agent was paused or too slow to start it in time",
+    ErrorType.SKIPPED_LEASE: "skipped: the lease had run out and nobody else had taken it",
 }
 
 
@@ -30,11 +33,13 @@ class CheckRunner:
         self,
         *,
         registry: ProbeRegistry,
+        references: References,
         clock: ServerClock,
         emit: Callable[[Heartbeat], None],
         log: Log,
     ) -> None:
         self._registry = registry
+        self._references = references
         self._clock = clock
         self._emit = emit
         self._log = log
@@ -44,7 +49,7 @@ class CheckRunner:
         """Probe within the monitor's timeout; a probe's bug or hang is `unknown`, never `down`."""
         started = self._clock.now()
         try:
-            result = await self._probe(check)
+            result = await self._unless_isolated(await self._probe(check))
         except asyncio.CancelledError:
             result = our_fault(ErrorType.STOPPED, "abandoned: the agent stopped during the check")
             self._finish(check, started, result)
@@ -75,6 +80,17 @@ class CheckRunner:
             return our_fault(ErrorType.INTERNAL, text)
         else:
             return result
+
+    async def _unless_isolated(self, result: ProbeResult) -> ProbeResult:
+        """A failure while no reference answers is our own network's, and no word on the target."""
+        failure = result.failure
+        if result.outcome is not Outcome.DOWN or failure is None:
+            return result
+        if not await self._references.isolated():
+            return result
+        text = f"isolated: no reference target answers either; the check said: {failure.message}"
+        own = Failure(type=ErrorType.ISOLATED, message=text, phase=failure.phase)
+        return replace(result, failure=own)
 
     def _finish(
         self, check: Check, started: datetime, result: ProbeResult, attempts: int = 1

@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
@@ -34,7 +34,8 @@ class Runner(Protocol):
 class _Entry:
     """One monitor's place in the schedule; `turn` keeps its checks from overlapping.
 
-    Of the slots until `done_ms`, each was started or recorded while this agent led.
+    Of the slots until `done_ms`, each was started or recorded while this agent led; `barred` says
+    that since then one passed without permission.
     """
 
     monitor: Monitor
@@ -42,6 +43,8 @@ class _Entry:
     awaited_ms: int
     done_ms: int
     turn: asyncio.Lock
+    term: int | None = None
+    barred: bool = False
 
     def next_after(self, now_ms: int) -> int:
         return self.slots.at_or_after(max(now_ms, self.done_ms + 1))
@@ -96,6 +99,22 @@ class Scheduler:
         self._arrange()
         self._changed.set()
 
+    def catch_up(self, latest: Mapping[MonitorId, datetime]) -> None:
+        """Run at once the last slot of each monitor that nobody ran, as a new leader's first act.
+
+        `latest` has the newest slot that is stored. A monitor without one was never checked here;
+        its first check comes with its first slot, so that new monitors make no burst.
+        """
+        now_ms = self._now_ms()
+        for key, slot in latest.items():
+            entry = self._entries.get(key)
+            if entry is None:
+                continue
+            last_ms = entry.slots.at_or_after(now_ms + 1) - entry.slots.interval_ms
+            if _moment(slot) < last_ms and entry.done_ms < last_ms:
+                entry.done_ms = last_ms
+                self._spawn(entry, last_ms, now_ms + entry.slots.tolerance_ms())
+
     async def run(self) -> None:
         """Start checks for ever."""
         while True:
@@ -132,28 +151,39 @@ class Scheduler:
         while self._heap and self._heap[0][0] <= now_ms:
             _, key = heapq.heappop(self._heap)
             entry = self._entries[key]
-            decision = due(entry.slots, entry.awaited_ms, now_ms)
-            entry.awaited_ms = decision.next
-            heapq.heappush(self._heap, (decision.next, key))
             if (origin := self._permit()) is None:
-                continue
-            entry.done_ms = decision.next - entry.slots.interval_ms
+                entry.barred = True
+                entry.awaited_ms = entry.next_after(now_ms + 1)
+            else:
+                self._start(entry, origin, now_ms)
+            heapq.heappush(self._heap, (entry.awaited_ms, key))
+
+    def _start(self, entry: _Entry, origin: Origin, now_ms: int) -> None:
+        """Start what is due, and record the slots that passed in this term without a check.
+
+        Slots that passed before the term were another agent's, or are in nobody's account.
+        """
+        same_term = entry.term == origin.term
+        since_ms = entry.next_after(0) if same_term else entry.awaited_ms
+        decision = due(entry.slots, since_ms, now_ms)
+        if same_term:
+            cause = ErrorType.SKIPPED_LEASE if entry.barred else ErrorType.SKIPPED_STALL
             for slot_ms in decision.missed:
-                check = _check(entry.monitor, slot_ms, origin)
-                self._runner.skip(check, ErrorType.SKIPPED_STALL)
+                self._runner.skip(_check(entry.monitor, slot_ms, origin), cause)
             if decision.unrecorded:
                 self._log.slots_unrecorded(entry.monitor, decision.unrecorded)
-            if decision.run is not None:
-                self._spawn(entry, decision.run)
+        entry.awaited_ms, entry.done_ms = decision.next, decision.next - entry.slots.interval_ms
+        entry.term, entry.barred = origin.term, False
+        if decision.run is not None:
+            self._spawn(entry, decision.run, decision.run + entry.slots.tolerance_ms())
 
-    def _spawn(self, entry: _Entry, slot_ms: int) -> None:
+    def _spawn(self, entry: _Entry, slot_ms: int, last_start_ms: int) -> None:
         name = f"check:{entry.monitor.id}@{slot_ms}"
-        task = asyncio.create_task(self._run_slot(entry, slot_ms), name=name)
+        task = asyncio.create_task(self._run_slot(entry, slot_ms, last_start_ms), name=name)
         self._checks.add(task)
         task.add_done_callback(self._checks.discard)
 
-    async def _run_slot(self, entry: _Entry, slot_ms: int) -> None:
-        last_start_ms = slot_ms + entry.slots.tolerance_ms()
+    async def _run_slot(self, entry: _Entry, slot_ms: int, last_start_ms: int) -> None:
         if not await self._acquire(entry.turn, last_start_ms):
             self._skip(entry.monitor, slot_ms, ErrorType.SKIPPED_OVERRUN)
             return
@@ -197,11 +227,15 @@ class Scheduler:
             return
 
     def _now_ms(self) -> int:
-        return (self._clock.now() - EPOCH) // timedelta(milliseconds=1)
+        return _moment(self._clock.now())
 
 
 def _check(monitor: Monitor, slot_ms: int, origin: Origin) -> Check:
     return Check(monitor=monitor, scheduled_at=_instant(slot_ms), origin=origin)
+
+
+def _moment(instant: datetime) -> int:
+    return (instant - EPOCH) // timedelta(milliseconds=1)
 
 
 def _instant(moment_ms: int) -> datetime:

@@ -75,7 +75,7 @@ async def connect(conninfo: str) -> Connection:
     try:
         return await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
     except psycopg.Error as error:
-        raise _login_error(error, conninfo) from error
+        raise login_error(error, conninfo) from error
 
 
 def make_pool(conninfo: str, size: int) -> Pool:
@@ -112,7 +112,23 @@ def our_errors() -> Iterator[None]:
         raise TransientError(text) from error
 
 
-def _login_error(error: psycopg.Error, conninfo: str) -> FatalError | TransientError:
+@contextmanager
+def startup_errors() -> Iterator[None]:
+    """As `our_errors`, but a missing right or table (class 42) is a FatalError.
+
+    At the start of something, nobody is served by waiting for it.
+    """
+    try:
+        with our_errors():
+            yield
+    except TransientError as error:
+        if (getattr(error.__cause__, "sqlstate", None) or "").startswith("42"):
+            raise FatalError(f"the database refuses: {error}") from error
+        raise
+
+
+def login_error(error: psycopg.Error, conninfo: str) -> FatalError | TransientError:
+    """What a failed connect means: a person must act, or waiting may help."""
     text = " ".join(str(error).split())
     for pattern, meaning in _FATAL_TEXTS:
         if pattern in text:

@@ -1,11 +1,12 @@
 """Batches of heartbeats into `api_heartbeats`, and the days that are ready for them."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from uptimeo.domain.errors import TransientError
 from uptimeo.domain.heartbeat import Ingested
-from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.monitor import DatacenterId, MonitorId
 from uptimeo.storage.database import Pool, borrowed
 
 _INGEST = """
@@ -13,6 +14,7 @@ SELECT inserted, duplicate, aside_positions, aside_reasons FROM heartbeats_inges
 """
 _SET_ASIDE = "SELECT heartbeat_set_aside(%s, %s, %s)"
 _ENSURE_PARTITIONS = "SELECT heartbeat_partitions_ensure(%s)"
+_LATEST_SLOTS = "SELECT monitor_id, slot FROM latest_slots(%s)"
 _TIMEOUT_S = 10.0
 
 
@@ -41,6 +43,12 @@ class HeartbeatStore:
         """Keep a row that `ingest` refuses in `api_heartbeats_set_aside`."""
         async with borrowed(self._pool) as connection:
             await connection.execute(_SET_ASIDE, (self._datacenter, reason, body))
+
+    async def latest_slots(self) -> Mapping[MonitorId, datetime]:
+        """The newest slot of each enabled monitor that has a heartbeat here since yesterday."""
+        async with borrowed(self._pool) as connection:
+            cursor = await connection.execute(_LATEST_SLOTS, (self._datacenter,))
+            return {MonitorId(monitor): slot for monitor, slot in await cursor.fetchall()}
 
     async def ensure_partitions(self, days_ahead: int) -> list[str]:
         """Make the partitions from yesterday on that are missing; answers with their names."""

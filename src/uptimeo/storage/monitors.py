@@ -61,14 +61,15 @@ class MonitorRow:
 class MonitorStore:
     """The tables `api_monitors`, `schedules`, `datacenter_monitors`, `monitor_config_errors`."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool, datacenter: DatacenterId) -> None:
         self._pool = pool
+        self._datacenter = datacenter
 
-    async def of_datacenter(self, datacenter: DatacenterId) -> list[MonitorRow]:
-        """The enabled monitors that run there, by id."""
+    async def rows(self) -> list[MonitorRow]:
+        """The enabled monitors that run in the datacenter, by id."""
         async with borrowed(self._pool) as connection:
             cursor = connection.cursor(row_factory=class_row(MonitorRow))
-            await cursor.execute(_OF_DATACENTER, (datacenter,))
+            await cursor.execute(_OF_DATACENTER, (self._datacenter,))
             return await cursor.fetchall()
 
     async def record_errors(

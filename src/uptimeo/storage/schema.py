@@ -1,16 +1,23 @@
 """Is the schema there, and how does it get there? The only importer of Alembic and SQLAlchemy."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import psycopg
 
-from uptimeo.domain.errors import FatalError, TransientError
-from uptimeo.storage.database import MIN_SERVER_VERSION, Connection, one
+from uptimeo.domain.errors import FatalError
+from uptimeo.storage.database import (
+    MIN_SERVER_VERSION,
+    Connection,
+    login_error,
+    one,
+    startup_errors,
+)
 
 # The newest file in migrations/versions; a test compares them. A constant, so that an agent
 # need not load a migration tool to know what it expects.
-HEAD = "0001"
+HEAD = "0002"
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('uptimeo migrate', 0))"
 _HAS_VERSION_TABLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _VERSION = "SELECT version_num FROM alembic_version"
@@ -42,38 +49,41 @@ def migrate(conninfo: str) -> tuple[str | None, str]:
     Many may call it at once: a lock lets one work while the others wait and then find it done.
     Raises FatalError for a database that cannot be migrated, TransientError if it is away.
     """
-    from alembic import command  # noqa: PLC0415 - half a second that only a migration pays
-    from alembic.config import Config  # noqa: PLC0415
-
     try:
-        with _engine(conninfo).connect() as connection:
-            driver = connection.connection.driver_connection
-            assert driver is not None
-            _refuse_unfit(driver)
-            driver.execute(_LOCK)
-            before = _revision(driver)
-            if before is None and driver.execute(_OLDER_TABLES).fetchone()[0]:
-                raise FatalError(
-                    "the database has an api_heartbeats table that UptimeO did not make: "
-                    "this release cannot adopt it; migrate an empty database or schema"
-                )
-            driver.commit()
-            config = Config()
-            config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-            config.attributes["connection"] = connection
+        driver = psycopg.connect(conninfo)
+    except psycopg.Error as error:
+        raise login_error(error, conninfo) from error
+    with closing(driver), startup_errors():
+        _refuse_unfit(driver)
+        driver.execute(_LOCK)
+        before = _revision(driver)
+        if before is None and driver.execute(_OLDER_TABLES).fetchone()[0]:  # type: ignore[index]
+            raise FatalError(
+                "the database has an api_heartbeats table that UptimeO did not make: "
+                "this release cannot adopt it; migrate an empty database or schema"
+            )
+        driver.commit()
+        _upgrade(driver)
+        return before, HEAD
+
+
+def _upgrade(driver: psycopg.Connection[Any]) -> None:
+    # Half a second of imports that only a migration pays.
+    from alembic import command  # noqa: PLC0415
+    from alembic.config import Config  # noqa: PLC0415
+    from sqlalchemy import StaticPool, create_engine  # noqa: PLC0415
+    from sqlalchemy.exc import DBAPIError  # noqa: PLC0415
+
+    # The connection is ours, made by libpq from the string as it is.
+    engine = create_engine("postgresql+psycopg://", creator=lambda: driver, poolclass=StaticPool)
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    with engine.connect() as connection:
+        config.attributes["connection"] = connection
+        try:
             command.upgrade(config, "head")
-            return before, HEAD
-    except psycopg.OperationalError as error:
-        raise TransientError(" ".join(str(error).split())) from error
-
-
-def _engine(conninfo: str) -> Any:
-    from sqlalchemy import NullPool, create_engine  # noqa: PLC0415
-
-    # `creator` hands libpq the string as it is: every one of its options is honoured.
-    return create_engine(
-        "postgresql+psycopg://", creator=lambda: psycopg.connect(conninfo), poolclass=NullPool
-    )
+        except DBAPIError as error:
+            raise error.orig or error from error
 
 
 def _refuse_unfit(driver: psycopg.Connection[Any]) -> None:

@@ -1,0 +1,157 @@
+"""The composition root: the only place where one stage meets the next."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+from uptimeo.agent.start import Welcome, confirmed_ago_s, naming
+from uptimeo.catalog.feed import ChangeFeed
+from uptimeo.catalog.snapshot import CatalogSnapshot
+from uptimeo.catalog.watcher import CatalogWatcher
+from uptimeo.clock import ServerClock, boottime
+from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.presence import Presence
+from uptimeo.heartbeats.spool import Spool
+from uptimeo.heartbeats.writer import HeartbeatWriter
+from uptimeo.leader.election import Election
+from uptimeo.leader.elector import Elector, LeaseTiming, OfflineMode
+from uptimeo.leader.memory import Leadership, LeadershipMemory
+from uptimeo.leader.partitions import PartitionKeeper
+from uptimeo.leader.presence import PresenceReporter
+from uptimeo.leader.succession import Succession
+from uptimeo.probes.references import References
+from uptimeo.probes.registry import ProbeRegistry
+from uptimeo.probes.runner import CheckRunner
+from uptimeo.schedule.scheduler import Scheduler
+from uptimeo.settings import Settings
+from uptimeo.storage.changes import ChangeNotices
+from uptimeo.storage.database import Pool, make_pool
+from uptimeo.storage.heartbeats import HeartbeatStore
+from uptimeo.storage.instances import InstanceStore
+from uptimeo.storage.lease import Lease
+from uptimeo.storage.monitors import MonitorStore
+from uptimeo.telemetry import Log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Agent:
+    """The parts that run and have to be stopped."""
+
+    pool: Pool
+    registry: ProbeRegistry
+    lease: Lease
+    notices: ChangeNotices
+    election: Election
+    memory: LeadershipMemory
+    succession: Succession
+    watcher: CatalogWatcher
+    scheduler: Scheduler
+    writer: HeartbeatWriter
+    partitions: PartitionKeeper
+    presence: PresenceReporter
+
+
+def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agent:
+    """Join the parts: rows -> monitors -> due checks -> results -> heartbeats -> PostgreSQL."""
+    datacenter = DatacenterId(settings.datacenter_id)
+    clock = ServerClock()
+    registry = ProbeRegistry.installed()
+    pool = make_pool(conninfo, size=4)
+    store = HeartbeatStore(pool, datacenter)
+    lease, election = _candidacy(settings, conninfo, welcome, clock, log)
+    spool = Spool(settings.data_dir / "spool", settings.spool_max_bytes)
+    writer = HeartbeatWriter(spool=spool, sink=store, log=log)
+    runner = CheckRunner(
+        registry=registry,
+        references=References(settings.references()),
+        clock=clock,
+        emit=writer.put,
+        log=log,
+    )
+    scheduler = Scheduler(
+        datacenter=datacenter,
+        runner=runner,
+        permit=election.permit,
+        clock=clock,
+        max_running=settings.max_checks,
+        log=log,
+    )
+    notices = ChangeNotices(conninfo)
+    snapshot = CatalogSnapshot(settings.data_dir)
+    watcher = CatalogWatcher(
+        source=MonitorStore(pool, datacenter),
+        feed=ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log),
+        registry=registry,
+        apply=scheduler.replace,
+        remember=snapshot.save,
+        log=log,
+    )
+    if welcome.resumed is not None:
+        rows = snapshot.load()
+        watcher.resume(rows)
+        log.resumed(datacenter, welcome.resumed.term, len(rows))
+    presence = PresenceReporter(
+        board=InstanceStore(pool, welcome.agent_id, datetime.now(UTC)),
+        observe=lambda: _observe(election, writer),
+    )
+    memory = LeadershipMemory(settings.data_dir)
+    succession = Succession(
+        election=election,
+        note=lambda term, candidate: memory.note(_leadership(datacenter, welcome, term, candidate)),
+        forget=memory.forget,
+        latest_slots=store.latest_slots,
+        catch_up=scheduler.catch_up,
+        announce=presence.hurry,
+    )
+    return Agent(
+        pool=pool,
+        registry=registry,
+        lease=lease,
+        notices=notices,
+        election=election,
+        memory=memory,
+        succession=succession,
+        watcher=watcher,
+        scheduler=scheduler,
+        writer=writer,
+        partitions=PartitionKeeper(make=store.ensure_partitions, log=log),
+        presence=presence,
+    )
+
+
+def _candidacy(
+    settings: Settings, conninfo: str, welcome: Welcome, clock: ServerClock, log: Log
+) -> tuple[Lease, Election]:
+    datacenter = DatacenterId(settings.datacenter_id)
+    with naming("UPTIMEO_LEASE_TTL_S"):
+        timing = LeaseTiming.of(settings.lease_ttl_s)
+    elector = Elector(timing, OfflineMode(settings.offline), uuid4, settings.offline_limit_s)
+    if (term := welcome.resumed) is not None:
+        elector.resume(boottime(), term.term, term.candidate, confirmed_ago_s(term))
+    lease = Lease(conninfo, datacenter, settings.instance, timedelta(seconds=timing.ttl))
+    election = Election(
+        datacenter=datacenter,
+        agent_id=welcome.agent_id,
+        elector=elector,
+        store=lease,
+        clock=clock,
+        log=log,
+    )
+    return lease, election
+
+
+def _leadership(
+    datacenter: DatacenterId, welcome: Welcome, term: int, candidate: UUID
+) -> Leadership:
+    return Leadership(
+        datacenter_id=datacenter,
+        datacenter_code=welcome.datacenter_code,
+        agent_id=welcome.agent_id,
+        term=term,
+        candidate=candidate,
+        confirmed_at=datetime.now(UTC),
+    )
+
+
+async def _observe(election: Election, writer: HeartbeatWriter) -> Presence:
+    return Presence(term=election.term(), spool=await writer.state())

@@ -1,0 +1,113 @@
+"""How is an agent run, and in which order does it stop?"""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AsyncExitStack, suppress
+from typing import Any
+
+from uptimeo import __version__
+from uptimeo.agent.build import Agent, build
+from uptimeo.agent.start import Welcome, introduce, naming
+from uptimeo.settings import Settings
+from uptimeo.storage.database import connection_string
+from uptimeo.telemetry import Log
+
+# What the end may take: checks in flight, the last batch. With the rest it is under two seconds.
+_GRACE_S = 0.5
+_LAST_SEND_S = 0.5
+
+
+async def run_agent(settings: Settings, log_for: Callable[[str], Log]) -> None:
+    """Run until SIGTERM or SIGINT, then stop in order. `log_for` takes the datacenter's code.
+
+    Raises FatalError when the settings or the database make a start impossible. A database that
+    is away is waited for. Any loop that dies of a bug ends the agent with its exception.
+    """
+    stop = _stop_on_signals()
+    log = log_for("")
+    with naming("DB_CONN_STRING"):
+        conninfo = connection_string(settings.db_conn_string, f"uptimeo {settings.instance}")
+    welcome = await _unless(stop, introduce(settings, conninfo, log))
+    if welcome is None:
+        return
+    log = log_for(welcome.datacenter_code)
+    agent = build(settings, conninfo, welcome, log)
+    log.agent_started(__version__, welcome.server_version, settings.offline)
+    await _run(agent, stop, log)
+
+
+async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
+    loops: dict[str, Awaitable[None]] = {
+        "election": agent.election.run(),
+        "catalog": agent.watcher.run(),
+        "scheduler": agent.scheduler.run(),
+        "spool": agent.writer.commit(),
+        "sender": agent.writer.send(),
+        "partitions": agent.partitions.run(),
+        "succession": agent.succession.run(),
+        "presence": agent.presence.run(),
+    }
+    async with AsyncExitStack() as closing:
+        await agent.pool.open()
+        closing.push_async_callback(agent.pool.close, timeout=0.2)
+        closing.push_async_callback(agent.lease.aclose)
+        closing.push_async_callback(agent.notices.aclose)
+        closing.push_async_callback(agent.registry.aclose)
+        closing.push_async_callback(agent.writer.aclose)
+        tasks = {name: asyncio.ensure_future(loop) for name, loop in loops.items()}
+        first: list[asyncio.Future[Any]] = [*tasks.values(), stop]
+        await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+        if stop.done():
+            log.agent_stopping(stop.result())
+        for name, task in tasks.items():
+            if task.done() and (error := task.exception()) is not None:
+                log.task_failed(name, error)
+        await _stop(agent, tasks, log)
+        for task in tasks.values():
+            if not task.cancelled():
+                task.result()
+
+
+async def _stop(agent: Agent, tasks: Mapping[str, "asyncio.Future[None]"], log: Log) -> None:
+    """Order matters: no new check, finish those in flight, save, then let another agent lead."""
+    for name in ("scheduler", "catalog", "partitions", "succession", "presence"):
+        tasks[name].cancel()
+    await agent.scheduler.stop(_GRACE_S)
+    for task in tasks.values():
+        task.cancel()
+    await asyncio.wait(tasks.values())
+    unsent = await agent.writer.finish(_LAST_SEND_S)
+    await agent.election.stop()
+    await asyncio.to_thread(agent.memory.forget)
+    await agent.presence.stop(_LAST_SEND_S)
+    log.agent_stopped(unsent)
+
+
+async def _unless(stop: "asyncio.Future[str]", work: Awaitable[Welcome]) -> Welcome | None:
+    """The result of the work, or None if the stop came first."""
+    working = asyncio.ensure_future(work)
+    first: list[asyncio.Future[Any]] = [working, stop]
+    await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
+    if working.done():
+        return working.result()
+    working.cancel()
+    with suppress(asyncio.CancelledError):
+        await working
+    return None
+
+
+def _stop_on_signals() -> "asyncio.Future[str]":
+    """The name of the first SIGTERM or SIGINT, when it comes; a second one ends the process."""
+    loop = asyncio.get_running_loop()
+    stop: asyncio.Future[str] = loop.create_future()
+
+    def first(number: signal.Signals) -> None:
+        for each in (signal.SIGTERM, signal.SIGINT):
+            loop.remove_signal_handler(each)
+            signal.signal(each, signal.SIG_DFL)
+        stop.set_result(number.name)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, first, number)
+    return stop

@@ -1,0 +1,90 @@
+"""What does an agent know about itself before it begins? From the database, or from its disk."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from uptimeo.domain.errors import FatalError, TransientError
+from uptimeo.domain.monitor import DatacenterId
+from uptimeo.leader.elector import OfflineMode
+from uptimeo.leader.memory import Leadership, LeadershipMemory
+from uptimeo.settings import Settings
+from uptimeo.storage.database import Connection, connect, startup_errors
+from uptimeo.storage.places import datacenter_code, register_agent
+from uptimeo.storage.schema import verify
+from uptimeo.telemetry import Log
+
+_FIRST_RETRY_S = 0.5
+_LAST_RETRY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Welcome:
+    """Who this agent is; `resumed` is the term that it goes on with, without a database."""
+
+    agent_id: int
+    datacenter_code: str
+    server_version: str | None = None
+    resumed: Leadership | None = None
+
+
+async def introduce(settings: Settings, conninfo: str, log: Log) -> Welcome:
+    """Check what the database is and register this agent with it; wait for it if it is away.
+
+    An agent that led at the end of its last run does not wait: it resumes that term.
+    Raises FatalError for what waiting cannot mend.
+    """
+    retry_s = _FIRST_RETRY_S
+    while True:
+        try:
+            with naming("DB_CONN_STRING"):
+                connection = await connect(conninfo)
+            async with connection:
+                with startup_errors():
+                    return await _register(connection, settings)
+        except TransientError as error:
+            if (resumed := _resumable(settings)) is not None:
+                return Welcome(
+                    agent_id=resumed.agent_id,
+                    datacenter_code=resumed.datacenter_code,
+                    resumed=resumed,
+                )
+            log.database_waited_for(error, retry_s)
+            await asyncio.sleep(retry_s)
+            retry_s = min(retry_s * 2, _LAST_RETRY_S)
+
+
+def confirmed_ago_s(leadership: Leadership) -> float:
+    """Seconds since the database last confirmed the term, by the host's own clock."""
+    return max(0.0, time.time() - leadership.confirmed_at.timestamp())
+
+
+async def _register(connection: Connection, settings: Settings) -> Welcome:
+    await verify(connection)
+    datacenter = DatacenterId(settings.datacenter_id)
+    return Welcome(
+        datacenter_code=await datacenter_code(connection, datacenter),
+        agent_id=await register_agent(connection, settings.instance, datacenter),
+        server_version=connection.info.parameter_status("server_version") or "?",
+    )
+
+
+def _resumable(settings: Settings) -> Leadership | None:
+    if OfflineMode(settings.offline) is not OfflineMode.CONTINUE:
+        return None
+    memory = LeadershipMemory(settings.data_dir)
+    found = memory.recall(DatacenterId(settings.datacenter_id))
+    if found is None or confirmed_ago_s(found) >= settings.offline_limit_s:
+        return None
+    return found
+
+
+@contextmanager
+def naming(variable: str) -> Iterator[None]:
+    """Say which environment variable a FatalError is about."""
+    try:
+        yield
+    except FatalError as error:
+        raise FatalError(f"{variable}: {error}") from error

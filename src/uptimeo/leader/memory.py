@@ -1,0 +1,64 @@
+"""What must an agent know to go on leading when it restarts without a database?"""
+
+import json
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from uuid import UUID
+
+from uptimeo.domain.monitor import DatacenterId
+from uptimeo.files import replace_file
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leadership:
+    """A term as its holder last knew it; `confirmed_at` is the host's own clock, UTC."""
+
+    datacenter_id: DatacenterId
+    datacenter_code: str
+    agent_id: int
+    term: int
+    candidate: UUID
+    confirmed_at: datetime
+
+
+class LeadershipMemory:
+    """One small file, there while this agent leads. Methods block for a disk's fsync."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "leadership.json"
+
+    def note(self, leadership: Leadership) -> None:
+        """Keep this, whole or not at all. A disk that refuses costs the resumption, no more."""
+        fields = {
+            "datacenter_id": leadership.datacenter_id,
+            "datacenter_code": leadership.datacenter_code,
+            "agent_id": leadership.agent_id,
+            "term": leadership.term,
+            "candidate": str(leadership.candidate),
+            "confirmed_at": leadership.confirmed_at.astimezone(UTC).isoformat(),
+        }
+        with suppress(OSError):
+            replace_file(self._path, json.dumps(fields))
+
+    def forget(self) -> None:
+        """The term is over."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
+
+    def recall(self, datacenter: DatacenterId) -> Leadership | None:
+        """The term that was held at the end of the last run, if any, and in that datacenter."""
+        try:
+            fields = json.loads(self._path.read_text("utf-8"))
+            found = Leadership(
+                datacenter_id=DatacenterId(int(fields["datacenter_id"])),
+                datacenter_code=str(fields["datacenter_code"]),
+                agent_id=int(fields["agent_id"]),
+                term=int(fields["term"]),
+                candidate=UUID(fields["candidate"]),
+                confirmed_at=datetime.fromisoformat(fields["confirmed_at"]),
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+        return found if found.datacenter_id == datacenter else None

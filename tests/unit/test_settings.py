@@ -1,0 +1,178 @@
+"""Does a wrong setting end in one line that says which, what, and what else?"""
+
+from pathlib import Path
+
+import pytest
+
+from tests.support.builders import environment
+from uptimeo.domain.errors import FatalError
+from uptimeo.domain.text import REDACTED
+from uptimeo.settings import Settings, default_data_dir, read_settings
+
+DEFAULTS = {
+    "datacenter_id": 1,
+    "db_conn_string": "postgresql://uptimeo@db.example/uptimeo",
+    "data_dir": Path("/srv/uptimeo"),
+    "instance": "agent-1",
+    "log_level": "INFO",
+    "log_heartbeats": "all",
+    "offline": "continue",
+    "max_checks": 500,
+    "config_poll_s": 30.0,
+    "offline_limit_s": 86_400.0,
+    "spool_max_bytes": 2_147_483_648,
+    "reference_targets": "",
+    "lease_ttl_s": 3.0,
+}
+
+
+def refusal(**changes: str | None) -> str:
+    """The one line that says what is wrong."""
+    with pytest.raises(FatalError) as caught:
+        read_settings(environment(**changes))
+    assert len(str(caught.value).splitlines()) == 1
+    return str(caught.value)
+
+
+def test_two_variables_are_enough() -> None:
+    assert read_settings(environment()).model_dump() == DEFAULTS
+
+
+def test_every_variable_is_read() -> None:
+    given = environment(
+        DATACENTER_ID="3",
+        DB_CONN_STRING="host=db.example user=ann",
+        UPTIMEO_DATA_DIR="/tmp/x",
+        UPTIMEO_INSTANCE="b",
+        LOG_LEVEL="warning",
+        LOG_HEARTBEATS="changes",
+        UPTIMEO_OFFLINE="strict",
+        UPTIMEO_MAX_CHECKS="50",
+        UPTIMEO_CONFIG_POLL_S="0.5",
+        UPTIMEO_OFFLINE_LIMIT_S="3600",
+        UPTIMEO_SPOOL_MAX_BYTES="5000000",
+        UPTIMEO_REFERENCE_TARGETS="192.0.2.1:53, [2001:db8::1]:443",
+        UPTIMEO_LEASE_TTL_S="3.5",
+    )
+
+    assert read_settings(given).model_dump() == {
+        "datacenter_id": 3,
+        "db_conn_string": "host=db.example user=ann",
+        "data_dir": Path("/tmp/x"),
+        "instance": "b",
+        "log_level": "WARNING",
+        "log_heartbeats": "changes",
+        "offline": "strict",
+        "max_checks": 50,
+        "config_poll_s": 0.5,
+        "offline_limit_s": 3600.0,
+        "spool_max_bytes": 5_000_000,
+        "reference_targets": "192.0.2.1:53, [2001:db8::1]:443",
+        "lease_ttl_s": 3.5,
+    }
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "shown", "expectation"),
+    [
+        ("DATACENTER_ID", "VA", "'VA'", "input should be a valid integer"),
+        ("DATACENTER_ID", "0", "'0'", "input should be greater than or equal to 1"),
+        ("DATACENTER_ID", "1\n2", r"'1\n2'", "input should be a valid integer"),
+        ("DB_CONN_STRING", "db.example", "'db.example'", "must be a libpq URI such as postgresql:"),
+        ("UPTIMEO_INSTANCE", "x" * 51, "'xxx", "string should have at most 50 characters"),
+        ("LOG_LEVEL", "loud", "'LOUD'", "input should be 'DEBUG', 'INFO', 'WARNING', 'ERROR' or"),
+        ("LOG_HEARTBEATS", "some", "'some'", "input should be 'all', 'changes' or 'none'"),
+        ("UPTIMEO_OFFLINE", "stop", "'stop'", "input should be 'continue' or 'strict'"),
+        ("UPTIMEO_MAX_CHECKS", "0", "'0'", "input should be greater than or equal to 1"),
+        ("UPTIMEO_MAX_CHECKS", "10001", "'10001'", "input should be less than or equal to 10000"),
+        ("UPTIMEO_CONFIG_POLL_S", "0", "'0'", "input should be greater than or equal to 0.2"),
+        ("UPTIMEO_CONFIG_POLL_S", "nan", "'nan'", "input should be"),
+        ("UPTIMEO_LEASE_TTL_S", "inf", "'inf'", "input should be less than or equal to 60"),
+        ("UPTIMEO_LEASE_TTL_S", "2.9", "'2.9'", "input should be greater than or equal to 3"),
+        ("UPTIMEO_LEASE_TTL_S", "soon", "'soon'", "input should be a valid number"),
+    ],
+)
+def test_a_wrong_value_is_named_shown_and_set_right(
+    variable: str, value: str, shown: str, expectation: str
+) -> None:
+    line = refusal(**{variable: value})
+
+    assert line.startswith(f"{variable}: {shown}")
+    assert f"is wrong: {expectation}" in line
+
+
+@pytest.mark.parametrize(
+    ("variable", "expectation"),
+    [
+        ("DATACENTER_ID", "expected: the datacenter to run for: its id"),
+        ("DB_CONN_STRING", "expected: PostgreSQL 17 or newer, as a libpq URI"),
+    ],
+)
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_what_is_missing_or_empty_is_named_and_described(
+    variable: str, expectation: str, value: str | None
+) -> None:
+    assert refusal(**{variable: value}) == f"{variable} is not set; {expectation}"
+
+
+@pytest.mark.parametrize(
+    "value", ["ann:hunter2@db.example:5432/uptimeo", "mysql://ann:hunter2@db.example/uptimeo"]
+)
+def test_the_password_of_a_wrong_connection_string_is_masked(value: str) -> None:
+    line = refusal(DB_CONN_STRING=value)
+
+    assert "hunter2" not in line
+    assert REDACTED in line
+
+
+def test_empty_optional_variables_count_as_not_set() -> None:
+    empty = {"LOG_LEVEL": "", "UPTIMEO_OFFLINE": " ", "UPTIMEO_MAX_CHECKS": ""}
+
+    assert read_settings(environment(**empty)).model_dump() == DEFAULTS
+
+
+def test_settings_cannot_be_changed_afterwards() -> None:
+    settings = read_settings(environment())
+
+    with pytest.raises(ValueError, match="frozen"):
+        settings.max_checks = 1
+
+
+def test_every_setting_has_a_variable_and_a_description() -> None:
+    fields = Settings.model_fields.values()
+
+    assert all(field.alias and field.alias.isupper() and field.description for field in fields)
+
+
+def test_an_instance_without_a_name_is_called_after_its_host() -> None:
+    assert read_settings(environment(UPTIMEO_INSTANCE=None)).instance
+
+
+def test_the_data_directory_may_begin_at_home() -> None:
+    settings = read_settings(environment(UPTIMEO_DATA_DIR="~/uptimeo"))
+
+    assert settings.data_dir == Path.home() / "uptimeo"
+
+
+def test_a_relative_data_directory_is_fixed_at_the_start() -> None:
+    settings = read_settings(environment(UPTIMEO_DATA_DIR="spool"))
+
+    assert settings.data_dir == Path.cwd() / "spool"
+
+
+@pytest.mark.parametrize("value", [None, "", "  "])
+def test_without_a_data_directory_systemd_s_is_taken(value: str | None) -> None:
+    given = environment(UPTIMEO_DATA_DIR=value, STATE_DIRECTORY="/var/lib/a:/var/lib/b")
+
+    assert read_settings(given).data_dir == Path("/var/lib/a")
+
+
+def test_without_any_data_directory_there_is_one_of_the_system() -> None:
+    assert default_data_dir({"XDG_DATA_HOME": "/data"}).name == "uptimeo"
+
+
+def test_the_home_of_a_user_who_does_not_exist_is_refused() -> None:
+    line = refusal(UPTIMEO_DATA_DIR="~no-such-user/spool")
+
+    assert line.startswith("UPTIMEO_DATA_DIR: '~no-such-user/spool' needs a home directory")
+    assert line.endswith("expected: an absolute path")
