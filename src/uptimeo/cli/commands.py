@@ -11,6 +11,7 @@ import click
 from uptimeo import __version__
 from uptimeo.cli.agent import agent
 from uptimeo.cli.check import check
+from uptimeo.cli.doctor import doctor
 from uptimeo.cli.heartbeats import heartbeats
 from uptimeo.cli.migrate import migrate
 from uptimeo.cli.monitor import monitor
@@ -41,7 +42,7 @@ def uptimeo(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (up, agent, check, monitor, heartbeats, status, migrate):
+for command in (up, agent, check, monitor, heartbeats, status, doctor, migrate):
     uptimeo.add_command(command)
 
 

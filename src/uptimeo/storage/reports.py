@@ -63,6 +63,20 @@ WHERE (%(datacenter)s::int IS NULL OR d.id = %(datacenter)s)
 ORDER BY m.id, d.id
 """
 
+_WATCHES = """
+SELECT d.code AS datacenter, l.term, t.started_at AS since,
+       CASE WHEN l.expires_at > clock_timestamp() THEN l.holder_name END AS leader,
+       (SELECT array_agg(a.name ORDER BY a.name)
+        FROM agent_instances i JOIN agents a ON a.id = i.agent_id
+        WHERE a.datacenter_id = d.id AND i.last_seen > clock_timestamp() - interval '30 s'
+          AND a.name IS DISTINCT FROM l.holder_name) AS standbys
+FROM agent_leases l
+JOIN datacenters d ON d.id = l.datacenter_id
+LEFT JOIN agent_terms t ON t.datacenter_id = l.datacenter_id AND t.term = l.term
+WHERE %(datacenter)s::int IS NULL OR d.id = %(datacenter)s
+ORDER BY d.id
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredHeartbeat:
@@ -105,6 +119,20 @@ class MonitorState:
     config_error: str | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watch:
+    """Who leads a datacenter and who stands by; `leader` is None while nobody leads.
+
+    `standbys` have reported within the last half minute.
+    """
+
+    datacenter: str
+    leader: str | None
+    term: int
+    since: datetime | None
+    standbys: tuple[str, ...]
+
+
 class Reports:
     """Read models over one connection, which the caller keeps."""
 
@@ -133,6 +161,11 @@ class Reports:
         """Every monitor in every datacenter where it runs and an agent ever led."""
         rows = await self._rows(_STATES, {"datacenter": datacenter})
         return [_state(row) for row in rows]
+
+    async def watches(self, datacenter: int | None = None) -> list[Watch]:
+        """Every datacenter in which an agent ever led."""
+        rows = await self._rows(_WATCHES, {"datacenter": datacenter})
+        return [Watch(**row | {"standbys": tuple(row["standbys"] or ())}) for row in rows]
 
     async def _rows(self, query: str, params: Mapping[str, Any]) -> list[dict[str, Any]]:
         with our_errors():

@@ -1,0 +1,166 @@
+"""What can be examined from the side of the database?"""
+
+import time
+from dataclasses import dataclass
+from datetime import UTC
+
+from uptimeo.domain.errors import UptimeoError
+from uptimeo.storage.changes import ChangeNotices
+from uptimeo.storage.database import Connection, one, our_errors
+
+_MIN_DAYS_AHEAD = 3
+_MAX_OFFSET_S = 1.0
+_SILENT_S = 30
+_SAMPLES = 5
+
+_DAYS_AHEAD = """
+SELECT count(*) - 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+WHERE i.inhparent = 'api_heartbeats'::regclass
+  AND c.relname >= 'api_heartbeats_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')
+"""
+_SET_ASIDE = """
+SELECT datacenter_id, reason, count(*), max(received_at) FROM api_heartbeats_set_aside
+GROUP BY 1, 2 ORDER BY 4 DESC
+"""
+_BAD_ROWS = """
+SELECT m.id, m.name, e.reason FROM monitor_config_errors e
+JOIN api_monitors m ON m.id = e.monitor_id WHERE m.enabled ORDER BY m.id
+"""
+_COUNTED_OVERLAPS = "SELECT count(*) FROM leadership_overlaps WHERE counted"
+_INSTANCES = """
+SELECT d.code, a.name, extract(epoch FROM clock_timestamp() - i.last_seen)::int AS silent_s,
+       i.spool_rows, i.dropped
+FROM agent_instances i JOIN agents a ON a.id = i.agent_id
+JOIN datacenters d ON d.id = a.datacenter_id ORDER BY d.id, a.name
+"""
+_LEADERLESS = """
+SELECT string_agg(d.code, ', ' ORDER BY d.id) FROM datacenters d
+JOIN agent_leases l ON l.datacenter_id = d.id
+WHERE (l.holder IS NULL OR l.expires_at < clock_timestamp() - interval '10 s')
+  AND EXISTS (SELECT FROM agent_instances i JOIN agents a ON a.id = i.agent_id
+              WHERE a.datacenter_id = d.id)
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One examination: what it was about, what came of it, and if need be what to do."""
+
+    subject: str
+    good: bool
+    text: str
+    advice: str = ""
+
+
+async def examine(connection: Connection, conninfo: str) -> list[Finding]:
+    """Every examination, in the order in which a person would ask."""
+    with our_errors():
+        return [
+            await _clock(connection),
+            await _notices(conninfo),
+            await _partitions(connection),
+            await _overlaps(connection),
+            await _leaders(connection),
+            *await _instances(connection),
+            *await _bad_rows(connection),
+            *await _set_aside(connection),
+        ]
+
+
+async def _clock(connection: Connection) -> Finding:
+    """The offset of the fastest of a few questions, which waited least on the way."""
+    samples = []
+    for _ in range(_SAMPLES):
+        before, started = time.time(), time.perf_counter()
+        server = await one(connection, "SELECT extract(epoch FROM clock_timestamp())::float8")
+        trip = time.perf_counter() - started
+        samples.append((trip, float(server) - before - trip / 2))
+    trip, offset = min(samples)
+    side = "behind" if offset > 0 else "ahead of"
+    text = f"this host is {abs(offset) * 1000:.0f} ms {side} the database"
+    advice = (
+        "" if abs(offset) < _MAX_OFFSET_S else "run NTP on both; agents use the database's clock"
+    )
+    return Finding(
+        subject="clock",
+        good=not advice,
+        text=f"{text}, round trip {trip * 1000:.1f} ms",
+        advice=advice,
+    )
+
+
+async def _notices(conninfo: str) -> Finding:
+    notices = ChangeNotices(conninfo)
+    try:
+        await notices.listen()
+    except UptimeoError as error:
+        return Finding(subject="notifications", good=False, text=f"cannot be tried: {error}")
+    finally:
+        await notices.aclose()
+    if notices.work:
+        return Finding(subject="notifications", good=True, text="arrive")
+    advice = "a transaction pooler swallows them: agents poll; connect directly to be faster"
+    return Finding(subject="notifications", good=False, text="do not arrive", advice=advice)
+
+
+async def _partitions(connection: Connection) -> Finding:
+    days = int(await one(connection, _DAYS_AHEAD))
+    good = days >= _MIN_DAYS_AHEAD
+    advice = "" if good else "agents make them; see partitions_failed in their logs"
+    return Finding(
+        subject="partitions",
+        good=good,
+        text=f"ready for {max(0, days)} days after today",
+        advice=advice,
+    )
+
+
+async def _overlaps(connection: Connection) -> Finding:
+    counted = int(await one(connection, _COUNTED_OVERLAPS))
+    text = "no heartbeat was counted after its term" if not counted else f"{counted} were counted"
+    advice = "" if not counted else "SELECT * FROM leadership_overlaps WHERE counted; report it"
+    return Finding(subject="leadership", good=not counted, text=text, advice=advice)
+
+
+async def _leaders(connection: Connection) -> Finding:
+    missing = await one(connection, _LEADERLESS)
+    if missing is None:
+        return Finding(subject="leaders", good=True, text="every datacenter with agents has one")
+    advice = "look at the logs of their agents"
+    return Finding(subject="leaders", good=False, text=f"nobody leads in {missing}", advice=advice)
+
+
+async def _instances(connection: Connection) -> list[Finding]:
+    rows = await (await connection.execute(_INSTANCES)).fetchall()
+    return [
+        Finding(
+            subject=f"agent {code} {name}",
+            good=silent < _SILENT_S and not dropped,
+            text=f"seen {silent} s ago, {waiting} heartbeats wait, {dropped} dropped",
+            advice="" if silent < _SILENT_S else "it is stopped, or cut off from the database",
+        )
+        for code, name, silent, waiting, dropped in rows
+    ]
+
+
+async def _bad_rows(connection: Connection) -> list[Finding]:
+    rows = await (await connection.execute(_BAD_ROWS)).fetchall()
+    advice = "correct the row; agents notice"
+    return [
+        Finding(subject=f"monitor {key} ({name})", good=False, text=reason, advice=advice)
+        for key, name, reason in rows
+    ]
+
+
+async def _set_aside(connection: Connection) -> list[Finding]:
+    rows = await (await connection.execute(_SET_ASIDE)).fetchall()
+    advice = "SELECT * FROM api_heartbeats_set_aside; delete what was looked at"
+    return [
+        Finding(
+            subject=f"set aside, datacenter {datacenter}",
+            good=False,
+            text=f"{count} heartbeats, last {last.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z: {reason}",
+            advice=advice,
+        )
+        for datacenter, reason, count, last in rows
+    ]
