@@ -15,8 +15,8 @@ from uptimeo.domain.monitor import Thresholds
 from uptimeo.domain.result import ErrorType
 from uptimeo.domain.verdict import Status
 from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions, ProbeResult
-from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.probes.references import References
+from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.probes.runner import CheckRunner
 
 

@@ -373,6 +373,73 @@ async def test_a_lost_permission_does_not_abandon_the_check_in_flight() -> None:
     assert len(stage.ended) == 1
 
 
+# The first act of a new leader.
+
+
+@in_virtual_time
+async def test_a_new_leader_runs_the_last_slot_that_nobody_ran_at_once() -> None:
+    subject = monitor(interval_s=600)
+    *_, last = slots_of(subject, NOON - timedelta(hours=1), NOON)
+
+    async with playing(Stage()) as stage:
+        stage.watch(subject)
+        stage.scheduler.catch_up({subject.id: last - timedelta(minutes=10)})
+        await asyncio.sleep(0.1)
+
+    assert stage.runs() == [last]
+
+
+@in_virtual_time
+async def test_a_new_leader_does_not_repeat_the_last_slot_of_the_old_one() -> None:
+    subject = monitor(interval_s=600)
+    *_, last = slots_of(subject, NOON - timedelta(hours=1), NOON)
+
+    async with playing(Stage()) as stage:
+        stage.watch(subject)
+        stage.scheduler.catch_up({subject.id: last})
+        await asyncio.sleep(0.1)
+
+    assert not stage.started
+
+
+@in_virtual_time
+async def test_catching_up_needs_permission_like_every_check() -> None:
+    async with playing(Stage()) as stage:
+        stage.permits = lambda: None
+        stage.watch(monitor())
+        stage.scheduler.catch_up({monitor().id: NOON - timedelta(hours=1)})
+        await asyncio.sleep(0.1)
+
+    assert not stage.started
+
+
+@in_virtual_time
+async def test_catching_up_leaves_monitors_alone_that_are_gone() -> None:
+    async with playing(Stage()) as stage:
+        stage.watch()
+        stage.scheduler.catch_up({monitor().id: NOON - timedelta(hours=1)})
+        await asyncio.sleep(0.1)
+
+    assert not stage.started
+
+
+@pytest.mark.parametrize("late_ms", range(0, 300, 50))
+@in_virtual_time
+async def test_catching_up_in_the_moment_of_a_slot_does_not_run_it_twice(late_ms: int) -> None:
+    subject = monitor(interval_s=60)
+    slot, *_ = slots_of(subject, NOON, NOON + timedelta(minutes=5))
+
+    async with playing(Stage()) as stage:
+        stage.watch(subject)
+        await asyncio.sleep(0.1)
+        running_loop().pass_time((slot - stage.clock.now()).total_seconds() + late_ms / 1000)
+        stage.scheduler.catch_up({subject.id: NOON - timedelta(hours=1)})
+        await asyncio.sleep(30)
+
+    assert stage.runs() == [slot]
+    assert_no_slot_twice(stage)
+
+
 # Other monitors.
 
 
