@@ -164,7 +164,7 @@ class Scheduler:
         Slots that passed before the term were another agent's, or are in nobody's account.
         """
         same_term = entry.term == origin.term
-        since_ms = entry.next_after(0) if same_term else entry.awaited_ms
+        since_ms = entry.next_after(0 if same_term else entry.awaited_ms)
         decision = due(entry.slots, since_ms, now_ms)
         if same_term:
             cause = ErrorType.SKIPPED_LEASE if entry.barred else ErrorType.SKIPPED_STALL
