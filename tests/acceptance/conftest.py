@@ -1,11 +1,15 @@
 """A migrated database, a target, and the environment of an agent."""
 
-from collections.abc import AsyncIterator
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.support.servers import Address, answering, response, serve
+from uptimeo.storage import schema
+from uptimeo.storage.local import LocalServer
 
 
 @pytest.fixture
@@ -24,3 +28,16 @@ async def target() -> AsyncIterator[Address]:
     """A server that answers every request with 200."""
     async with serve(answering(response("200 OK", body=b"hello"))) as address:
         yield address
+
+
+@pytest.fixture
+def server() -> Iterator[LocalServer]:
+    """A server of the test's own, running and migrated, that the test may stop and start."""
+    directory = Path(tempfile.mkdtemp(prefix="uptimeo-outage-"))
+    directory.chmod(0o711)
+    local = LocalServer(directory, ("fsync=off",))
+    local.start()
+    schema.migrate(local.conninfo)
+    yield local
+    local.stop()
+    shutil.rmtree(directory)

@@ -1,33 +1,20 @@
 """A database that is away: at the start, and in the middle."""
 
-import shutil
-import tempfile
-from collections.abc import Iterator
-from pathlib import Path
-
-import pytest
-
 from tests.acceptance.test_agent import EVERY_SECOND, gaps
 from tests.support.agents import running
 from tests.support.servers import Address
-from uptimeo.storage import schema
 from uptimeo.storage.database import connect, one
 from uptimeo.storage.local import LocalServer
 from uptimeo.storage.monitor_edits import NewMonitor, add_monitor
 from uptimeo.storage.places import add_sample_datacenters
 
 
-@pytest.fixture
-def server() -> Iterator[LocalServer]:
-    """A server of the test's own, running and migrated, that the test may stop and start."""
-    directory = Path(tempfile.mkdtemp(prefix="uptimeo-outage-"))
-    directory.chmod(0o711)
-    local = LocalServer(directory, ("fsync=off",))
-    local.start()
-    schema.migrate(local.conninfo)
-    yield local
-    local.stop()
-    shutil.rmtree(directory)
+async def a_monitored_server(server: LocalServer, target: Address) -> None:
+    """Put one monitor in, checked every second."""
+    async with await connect(server.conninfo) as connection:
+        await add_sample_datacenters(connection)
+        new = NewMonitor(name="m", type="HTTP", url=target.url("/"), schedule=EVERY_SECOND)
+        await add_monitor(connection, new)
 
 
 async def test_a_database_that_is_down_at_the_start_is_waited_for(
@@ -46,12 +33,7 @@ async def test_a_database_that_is_down_at_the_start_is_waited_for(
 async def test_checks_go_on_while_the_database_is_away_and_none_is_lost(
     server: LocalServer, environment: dict[str, str], target: Address
 ) -> None:
-    async with await connect(server.conninfo) as connection:
-        await add_sample_datacenters(connection)
-        await add_monitor(
-            connection,
-            NewMonitor(name="m", type="HTTP", url=target.url("/"), schedule=EVERY_SECOND),
-        )
+    await a_monitored_server(server, target)
 
     async with running("agent", **environment | {"DB_CONN_STRING": server.conninfo}) as agent:
         await agent.event("heartbeat_inserted")

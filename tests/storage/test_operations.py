@@ -1,0 +1,146 @@
+"""Notices of changes, reports of instances, the history of leadership, the doctor."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import pytest
+
+from uptimeo.domain.lease import LeaseRequest
+from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.presence import Presence, SpoolState
+from uptimeo.storage import health
+from uptimeo.storage import monitor_edits as edits
+from uptimeo.storage.changes import ChangeNotices
+from uptimeo.storage.database import Connection, Pool, one
+from uptimeo.storage.heartbeats import HeartbeatStore
+from uptimeo.storage.instances import InstanceStore
+from uptimeo.storage.lease import Lease
+from uptimeo.storage.places import register_agent
+from uptimeo.storage.reports import Reports
+
+VA = DatacenterId(1)
+EMPTY = SpoolState(rows=0, bytes=0, dropped=0)
+
+
+@pytest.fixture
+async def monitor(connection: Connection) -> int:
+    schedule = edits.NewSchedule(interval_s=60)
+    new = edits.NewMonitor(name="m", type="HTTP", url="http://h/", schedule=schedule)
+    return await edits.add_monitor(connection, new)
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE api_monitors SET name = 'other'",
+        "UPDATE api_monitors SET options = '{\"verify_tls\": false}'",
+        "UPDATE schedules SET thresholds_warning = 5",
+        "INSERT INTO datacenter_monitors SELECT 1, id FROM api_monitors",
+        "DELETE FROM api_monitors",
+        "TRUNCATE datacenter_monitors",
+    ],
+)
+async def test_every_change_of_the_configuration_is_announced(
+    conninfo: str, connection: Connection, monitor: int, statement: str
+) -> None:
+    notices = ChangeNotices(conninfo)
+    await notices.listen()
+
+    waiting = asyncio.create_task(notices.wait(30))
+    await asyncio.sleep(0)
+    await connection.execute(statement.encode())
+
+    assert notices.work is True
+    assert await waiting is True
+    await notices.aclose()
+
+
+async def test_without_a_change_the_wait_ends_by_itself(conninfo: str) -> None:
+    notices = ChangeNotices(conninfo)
+    await notices.listen()
+
+    assert await notices.wait(0.05) is False
+    await notices.aclose()
+
+
+async def test_leader_standbys_and_history_are_told(
+    conninfo: str, connection: Connection, pool: Pool
+) -> None:
+    for name in ("a", "b"):
+        agent = await register_agent(connection, name, VA)
+        board = InstanceStore(pool, agent, datetime.now(UTC))
+        await board.report(Presence(term=None, spool=EMPTY))
+    lease, candidate = Lease(conninfo, VA, "a", timedelta(seconds=30)), uuid4()
+    request = LeaseRequest(candidate=candidate, seen_term=0, seen_seq=0, may_steal=False)
+    await lease.ask(request, 5)
+
+    (watch,) = await Reports(connection).watches()
+    leads = await one(connection, "SELECT leads_now FROM leadership WHERE leader = 'a'")
+    await lease.release(candidate, 1, 5)
+    (after,) = await Reports(connection).watches()
+    ended = await one(connection, "SELECT ended_at >= started_at FROM leadership")
+
+    assert (watch.leader, watch.term, watch.standbys) == ("a", 1, ("b",))
+    assert (leads, after.leader, ended) == (True, None, True)
+    await lease.aclose()
+
+
+async def test_an_instance_leaves_the_board(connection: Connection, pool: Pool) -> None:
+    agent = await register_agent(connection, "a", VA)
+    board = InstanceStore(pool, agent, datetime.now(UTC))
+    await board.report(Presence(term=4, spool=SpoolState(rows=2, bytes=100, dropped=1)))
+    before = await one(connection, "SELECT term + spool_rows + dropped FROM agent_instances")
+
+    await board.forget()
+
+    assert before == 7
+    assert await one(connection, "SELECT count(*) FROM agent_instances") == 0
+
+
+async def test_the_newest_slot_of_each_monitor_is_known(
+    connection: Connection, pool: Pool, monitor: int
+) -> None:
+    await connection.execute(
+        "INSERT INTO api_heartbeats (monitor_id, datacenter_id, scheduled_at, executed_at, status)"
+        " SELECT %s, 1, now() - n * interval '1 min', now(), 'up' FROM generate_series(0, 3) n",
+        (monitor,),
+    )
+    newest = await one(connection, "SELECT max(scheduled_at) FROM api_heartbeats")
+
+    slots = await HeartbeatStore(pool, VA).latest_slots()
+
+    assert slots == {monitor: newest}
+    assert await HeartbeatStore(pool, DatacenterId(2)).latest_slots() == {}
+
+
+async def test_a_sound_installation_has_nothing_to_complain_of(
+    conninfo: str, connection: Connection
+) -> None:
+    findings = await health.examine(connection, conninfo)
+
+    assert [finding for finding in findings if not finding.good] == []
+    assert {finding.subject for finding in findings} >= {"clock", "notifications", "partitions"}
+
+
+async def test_the_doctor_names_what_needs_attention(
+    conninfo: str, connection: Connection, monitor: int
+) -> None:
+    await connection.execute(
+        "INSERT INTO monitor_config_errors VALUES (%s, 'url: odd')", (monitor,)
+    )
+    await connection.execute("SELECT heartbeat_set_aside(1, 'no such thing', '{}')")
+    await connection.execute("DROP TABLE " + ", ".join(await _later_partitions(connection)))
+
+    bad = {f.subject: f for f in await health.examine(connection, conninfo) if not f.good}
+
+    assert set(bad) == {"partitions", f"monitor {monitor} (m)", "set aside, datacenter 1"}
+    assert all(finding.advice for finding in bad.values())
+
+
+async def _later_partitions(connection: Connection) -> list[str]:
+    cursor = await connection.execute(
+        "SELECT inhrelid::regclass::text FROM pg_inherits"
+        " WHERE inhparent = 'api_heartbeats'::regclass ORDER BY 1 DESC LIMIT 6"
+    )
+    return [name for (name,) in await cursor.fetchall()]

@@ -1,0 +1,40 @@
+"""Is it our own network? On real sockets."""
+
+import asyncio
+
+from tests.support.servers import mute, refusing, serve
+from uptimeo.probes.references import References
+
+
+async def test_without_references_nobody_is_isolated() -> None:
+    assert not await References(()).isolated()
+
+
+async def test_one_reference_that_answers_is_enough() -> None:
+    async with serve(mute) as alive:
+        with refusing() as dead:
+            references = References([("127.0.0.1", dead.port), ("127.0.0.1", alive.port)])
+
+            assert not await references.isolated()
+
+
+async def test_when_none_answers_the_datacenter_is_isolated() -> None:
+    with refusing() as dead:
+        assert await References([("127.0.0.1", dead.port), ("nothing.invalid", 1)]).isolated()
+
+
+async def test_many_who_ask_at_once_make_one_connection() -> None:
+    connections = 0
+
+    async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal connections
+        connections += 1
+        await reader.read()
+
+    async with serve(count) as alive:
+        references = References([("127.0.0.1", alive.port)])
+
+        await asyncio.gather(*(references.isolated() for _ in range(50)))
+        await asyncio.sleep(0.05)
+
+    assert connections == 1
