@@ -297,3 +297,15 @@ async def test_the_state_of_one_monitor_is_not_that_of_another() -> None:
     beat = await bench.run(succeed, monitor=monitor(2))
 
     assert beat.evidence
+
+
+@in_virtual_time
+async def test_a_result_that_cannot_be_judged_is_an_internal_error() -> None:
+    bench = Bench()
+
+    async def odd() -> Any:
+        return result(total_ms="12")
+
+    beat = await bench.run(odd, monitor=monitor(thresholds=Thresholds(warning_ms=1)))
+
+    assert (beat.status, failure_type(beat)) == (Status.UNKNOWN, ErrorType.INTERNAL)

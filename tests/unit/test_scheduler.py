@@ -212,7 +212,8 @@ async def test_a_slot_whose_predecessor_still_runs_is_recorded_as_overrun() -> N
         stage.watch(subject)
         await asyncio.sleep(60)
 
-    assert set(stage.causes()) == {OVERRUN}
+    # The stop at the end of the stage finds one that waits for its turn.
+    assert set(stage.causes()) - {ErrorType.STOPPED} == {OVERRUN}
     assert (
         stage.told() == slots_of(subject, NOON, NOON + timedelta(seconds=60))[: len(stage.told())]
     )

@@ -11,11 +11,13 @@ from uptimeo.agent.build import Agent, build
 from uptimeo.agent.start import Welcome, introduce, naming
 from uptimeo.settings import Settings
 from uptimeo.storage.database import connection_string
+from uptimeo.tasks import cancel_all
 from uptimeo.telemetry import Log
 
 # What the end may take: checks in flight, the last batch. With the rest it is under two seconds.
 _GRACE_S = 0.5
 _LAST_SEND_S = 0.5
+_PATIENCE_S = 0.5
 
 
 async def run_agent(settings: Settings, log_for: Callable[[str], Log]) -> None:
@@ -65,18 +67,15 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
                 log.task_failed(name, error)
         await _stop(agent, tasks, log)
         for task in tasks.values():
-            if not task.cancelled():
+            if task.done() and not task.cancelled():
                 task.result()
 
 
 async def _stop(agent: Agent, tasks: Mapping[str, "asyncio.Future[None]"], log: Log) -> None:
     """Order matters: no new check, finish those in flight, save, then let another agent lead."""
-    for name in ("scheduler", "catalog", "partitions", "succession", "presence"):
-        tasks[name].cancel()
+    await cancel_all([tasks["scheduler"]], _PATIENCE_S)
     await agent.scheduler.stop(_GRACE_S)
-    for task in tasks.values():
-        task.cancel()
-    await asyncio.wait(tasks.values())
+    await cancel_all(tasks.values(), _PATIENCE_S)
     unsent = await agent.writer.finish(_LAST_SEND_S)
     await agent.election.stop()
     await asyncio.to_thread(agent.memory.forget)

@@ -62,7 +62,8 @@ class HttpOptions(ProbeOptions):
     def _headers(cls, headers: dict[str, str]) -> dict[str, str]:
         for name, value in headers.items():
             if not _TOKEN.fullmatch(name):
-                raise ValueError(f"{name!r} is not a header name")
+                # Only the part before a colon: what follows it may be a secret.
+                raise ValueError(f"{name.partition(':')[0]!r} is not a header name")
             if _FORBIDDEN_IN_VALUE.search(value):
                 raise ValueError(f"the value of header {name} contains a line break or NUL")
         return headers

@@ -21,6 +21,7 @@ _PATIENCE_S = 0.5
 _SKIP_MESSAGES = {
     ErrorType.SKIPPED_OVERRUN: "skipped: the check of the slot before was still running",
     ErrorType.SKIPPED_OVERLOAD: "skipped: the agent runs as many checks as it may",
+    ErrorType.STOPPED: "abandoned: the agent stopped before the check could start",
     ErrorType.SKIPPED_STALL: "skipped: the agent was paused or too slow to start it in time",
     ErrorType.SKIPPED_LEASE: "skipped: the lease had run out and nobody else had taken it",
 }
@@ -54,7 +55,13 @@ class CheckRunner:
             result = our_fault(ErrorType.STOPPED, "abandoned: the agent stopped during the check")
             self._finish(check, started, result)
             raise
-        self._finish(check, started, result)
+        try:
+            self._finish(check, started, result)
+        except (TypeError, ValueError, AttributeError) as error:
+            # The result of a plugin that is no such thing, found out when it was judged.
+            self._log.probe_failed(check.monitor, error)
+            text = f"the {check.monitor.type} probe returned what cannot be judged: {error}"
+            self._finish(check, started, our_fault(ErrorType.INTERNAL, text))
 
     def skip(self, check: Check, cause: ErrorType) -> None:
         """Record a slot in which no check ran, and why."""

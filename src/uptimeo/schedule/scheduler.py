@@ -14,9 +14,11 @@ from uptimeo.domain.heartbeat import Origin
 from uptimeo.domain.monitor import DatacenterId, Monitor, MonitorId
 from uptimeo.domain.result import ErrorType
 from uptimeo.schedule.plan import Grid, due, grid
+from uptimeo.tasks import cancel_all
 from uptimeo.telemetry import Log
 
 _LONGEST_SLEEP_S = 1.0
+_PATIENCE_S = 0.5
 _STEP_MS = 500
 
 
@@ -126,9 +128,7 @@ class Scheduler:
         """Wait for the checks in flight, then abandon the rest; each leaves a heartbeat."""
         if self._checks:
             _, late = await asyncio.wait(self._checks, timeout=grace_s)
-            for check in late:
-                check.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+            await cancel_all(late, _PATIENCE_S)
 
     def _arrange(self) -> None:
         self._heap = [(entry.awaited_ms, key) for key, entry in self._entries.items()]
@@ -184,12 +184,13 @@ class Scheduler:
         task.add_done_callback(self._checks.discard)
 
     async def _run_slot(self, entry: _Entry, slot_ms: int, last_start_ms: int) -> None:
-        if not await self._acquire(entry.turn, last_start_ms):
-            self._skip(entry.monitor, slot_ms, ErrorType.SKIPPED_OVERRUN)
+        waiting = (entry.monitor, slot_ms)
+        if not await self._acquire(entry.turn, last_start_ms, waiting):
+            self._skip(*waiting, ErrorType.SKIPPED_OVERRUN)
             return
         try:
-            if not await self._acquire(self._free, last_start_ms):
-                self._skip(entry.monitor, slot_ms, ErrorType.SKIPPED_OVERLOAD)
+            if not await self._acquire(self._free, last_start_ms, waiting):
+                self._skip(*waiting, ErrorType.SKIPPED_OVERLOAD)
                 return
             try:
                 # Asked at the last moment: a check starts only before the deadline of the lease.
@@ -200,7 +201,13 @@ class Scheduler:
         finally:
             entry.turn.release()
 
-    async def _acquire(self, what: asyncio.Lock | asyncio.Semaphore, until_ms: int) -> bool:
+    async def _acquire(
+        self,
+        what: asyncio.Lock | asyncio.Semaphore,
+        until_ms: int,
+        waiting: tuple[Monitor, int],
+    ) -> bool:
+        """Whether the turn came in time; a check that the stop finds waiting is recorded too."""
         if not what.locked():
             await what.acquire()
             return True
@@ -209,6 +216,9 @@ class Scheduler:
                 await what.acquire()
         except TimeoutError:
             return False
+        except asyncio.CancelledError:
+            self._skip(*waiting, ErrorType.STOPPED)
+            raise
         return True
 
     def _skip(self, monitor: Monitor, slot_ms: int, cause: ErrorType) -> None:

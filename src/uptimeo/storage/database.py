@@ -1,5 +1,6 @@
 """How is PostgreSQL reached, and what does each of its errors mean to us?"""
 
+import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -50,7 +51,9 @@ def connection_string(uri: str, application_name: str) -> str:
     try:
         given = conninfo_to_dict(uri)
     except psycopg.ProgrammingError as error:
-        raise FatalError(f"not a PostgreSQL connection string: {str(error).strip()}") from None
+        # libpq quotes the part that it did not understand, which may be one of a password.
+        reason = re.sub(r'"[^"]*"', '"..."', str(error).strip())
+        raise FatalError(f"not a PostgreSQL connection string: {reason}") from None
     for port in str(given.get("port") or "5432").split(","):
         if not (port.isdecimal() and 0 < int(port) < 65536):
             raise FatalError(f"not a PostgreSQL connection string: the port {port!r} is no port")
