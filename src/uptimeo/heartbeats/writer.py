@@ -9,7 +9,7 @@ import json
 import random
 import sqlite3
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
 from typing import Protocol, TypeVar
 
@@ -48,7 +48,7 @@ class Sink(Protocol):
 class HeartbeatWriter:
     """Takes heartbeats from the checks at once and stores them in the background."""
 
-    def __init__(self, *, spool: Spool, sink: Sink, log: Log) -> None:
+    def __init__(self, *, spool: Spool, sink: Sink, log: Log, disk: Executor | None = None) -> None:
         self._spool = spool
         self._sink = sink
         self._log = log
@@ -59,8 +59,8 @@ class HeartbeatWriter:
         self._arrived = asyncio.Event()
         self._spooled = asyncio.Event()
         self._spooled.set()  # an earlier run may have left some
-        # SQLite's fsync may take long: never on the event loop.
-        self._disk = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
+        # SQLite's fsync may take long: never on the event loop. One thread keeps the order.
+        self._disk = disk or ThreadPoolExecutor(max_workers=1, thread_name_prefix="spool")
 
     def put(self, heartbeat: Heartbeat) -> None:
         """Take a heartbeat; never blocks. Beyond 10,000 in memory it is dropped, and counted."""
