@@ -42,7 +42,6 @@ class Agent:
     lease: Lease
     notices: ChangeNotices
     election: Election
-    memory: LeadershipMemory
     succession: Succession
     watcher: CatalogWatcher
     scheduler: Scheduler
@@ -77,31 +76,21 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         log=log,
     )
     notices = ChangeNotices(conninfo)
-    snapshot = CatalogSnapshot(settings.data_dir)
     watcher = CatalogWatcher(
         source=MonitorStore(pool, datacenter),
         feed=ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log),
         registry=registry,
         apply=scheduler.replace,
-        remember=snapshot.save,
+        remember=CatalogSnapshot(settings.data_dir).save,
         log=log,
     )
     if welcome.resumed is not None:
-        rows = snapshot.load()
+        rows = CatalogSnapshot(settings.data_dir).load()
         watcher.resume(rows)
         log.resumed(datacenter, welcome.resumed.term, len(rows))
     presence = PresenceReporter(
         board=InstanceStore(pool, welcome.agent_id, datetime.now(UTC)),
         observe=lambda: _observe(election, writer),
-    )
-    memory = LeadershipMemory(settings.data_dir)
-    succession = Succession(
-        election=election,
-        note=lambda term, candidate: memory.note(_leadership(datacenter, welcome, term, candidate)),
-        forget=memory.forget,
-        latest_slots=store.latest_slots,
-        catch_up=scheduler.catch_up,
-        announce=presence.hurry,
     )
     return Agent(
         pool=pool,
@@ -109,8 +98,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         lease=lease,
         notices=notices,
         election=election,
-        memory=memory,
-        succession=succession,
+        succession=_succession(settings, welcome, election, store, scheduler, presence),
         watcher=watcher,
         scheduler=scheduler,
         writer=writer,
@@ -138,6 +126,26 @@ def _candidacy(
         log=log,
     )
     return lease, election
+
+
+def _succession(
+    settings: Settings,
+    welcome: Welcome,
+    election: Election,
+    store: HeartbeatStore,
+    scheduler: Scheduler,
+    presence: PresenceReporter,
+) -> Succession:
+    memory = LeadershipMemory(settings.data_dir)
+    datacenter = DatacenterId(settings.datacenter_id)
+    return Succession(
+        election=election,
+        note=lambda term, candidate: memory.note(_leadership(datacenter, welcome, term, candidate)),
+        forget=memory.forget,
+        latest_slots=store.latest_slots,
+        catch_up=scheduler.catch_up,
+        announce=presence.hurry,
+    )
 
 
 def _leadership(

@@ -78,7 +78,7 @@ async def _stop(agent: Agent, tasks: Mapping[str, "asyncio.Future[None]"], log: 
     await cancel_all(tasks.values(), _PATIENCE_S)
     unsent = await agent.writer.finish(_LAST_SEND_S)
     await agent.election.stop()
-    await asyncio.to_thread(agent.memory.forget)
+    await agent.succession.stop()
     await agent.presence.stop(_LAST_SEND_S)
     log.agent_stopped(unsent)
 

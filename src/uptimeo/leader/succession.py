@@ -63,6 +63,10 @@ class Succession:
             await self._keep()
             await self._election.changed(_NOTE_S)
 
+    async def stop(self) -> None:
+        """The lease was given back: nothing is left to resume."""
+        await asyncio.to_thread(self._forget)
+
     async def _keep(self) -> None:
         confirmed = self._election.confirmed_term()
         if confirmed is None:
