@@ -58,14 +58,12 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     pool = make_pool(conninfo, size=4)
     store = HeartbeatStore(pool, datacenter)
     lease, election = _candidacy(settings, conninfo, welcome, clock, log)
-    spool = Spool(settings.data_dir / "spool", settings.spool_max_bytes)
-    writer = HeartbeatWriter(spool=spool, sink=store, log=log)
+    writer = HeartbeatWriter(
+        spool=Spool(settings.data_dir / "spool", settings.spool_max_bytes), sink=store, log=log
+    )
+    references = References(settings.references())
     runner = CheckRunner(
-        registry=registry,
-        references=References(settings.references()),
-        clock=clock,
-        emit=writer.put,
-        log=log,
+        registry=registry, references=references, clock=clock, emit=writer.put, log=log
     )
     scheduler = Scheduler(
         datacenter=datacenter,
@@ -76,22 +74,18 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         log=log,
     )
     notices = ChangeNotices(conninfo)
+    feed = ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log)
     watcher = CatalogWatcher(
         source=MonitorStore(pool, datacenter),
-        feed=ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log),
+        feed=feed,
         registry=registry,
         apply=scheduler.replace,
         remember=CatalogSnapshot(settings.data_dir).save,
         log=log,
     )
-    if welcome.resumed is not None:
-        rows = CatalogSnapshot(settings.data_dir).load()
-        watcher.resume(rows)
-        log.resumed(datacenter, welcome.resumed.term, len(rows))
-    presence = PresenceReporter(
-        board=InstanceStore(pool, welcome.agent_id, datetime.now(UTC)),
-        observe=lambda: _observe(election, writer),
-    )
+    _resume(settings, welcome, watcher, log)
+    board = InstanceStore(pool, welcome.agent_id, datetime.now(UTC))
+    presence = PresenceReporter(board=board, observe=lambda: _observe(election, writer))
     return Agent(
         pool=pool,
         registry=registry,
@@ -105,6 +99,13 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         partitions=PartitionKeeper(make=store.ensure_partitions, log=log),
         presence=presence,
     )
+
+
+def _resume(settings: Settings, welcome: Welcome, watcher: CatalogWatcher, log: Log) -> None:
+    if welcome.resumed is not None:
+        rows = CatalogSnapshot(settings.data_dir).load()
+        watcher.resume(rows)
+        log.resumed(welcome.resumed.datacenter_id, welcome.resumed.term, len(rows))
 
 
 def _candidacy(

@@ -77,8 +77,8 @@ async def _stop(agent: Agent, tasks: Mapping[str, "asyncio.Future[None]"], log: 
     await agent.scheduler.stop(_GRACE_S)
     await cancel_all(tasks.values(), _PATIENCE_S)
     unsent = await agent.writer.finish(_LAST_SEND_S)
-    await agent.election.stop()
-    await agent.succession.stop()
+    if await agent.election.stop():
+        await agent.succession.stop()  # otherwise a restart without a database may resume the term
     await agent.presence.stop(_LAST_SEND_S)
     log.agent_stopped(unsent)
 

@@ -98,18 +98,19 @@ class Election:
                 self._tell(self._elector.unreachable(boottime()), None, before, error)
                 await asyncio.sleep(self._delay())
 
-    async def stop(self) -> None:
-        """Give the lease back, so that a standby leads within milliseconds."""
+    async def stop(self) -> bool:
+        """Give the lease back, so that a standby leads within milliseconds; whether it is free."""
         term, candidate = self._elector.term, self._elector.candidate
         if term is None:
-            return
+            return True
         self._elector.released()
         try:
             await self._store.release(candidate, term, timeout_s=0.5)
         except TransientError as error:
             self._log.lease_not_released(self._datacenter, term, error)
-        else:
-            self._log.lease_released(self._datacenter, term)
+            return False
+        self._log.lease_released(self._datacenter, term)
+        return True
 
     async def _ask(self) -> None:
         asked_at, before = boottime(), self._elector.term
