@@ -9,7 +9,7 @@ import pytest
 
 from tests.acceptance.test_agent import add, connected, gaps, other
 from tests.acceptance.test_outage import a_monitored_server
-from tests.support.agents import output, running
+from tests.support.agents import PATIENCE_S, output, running
 from tests.support.servers import Address, mute, refusing, serve
 from uptimeo.storage.database import Connection, connect, one
 from uptimeo.storage.local import LocalServer
@@ -27,6 +27,7 @@ async def test_a_leader_killed_during_an_outage_resumes_from_disk(
         await asyncio.sleep(0.5)
         server.stop()
         await first.event("offline_leader")
+        await noted(Path(variables["UPTIMEO_DATA_DIR"]) / "leadership.json", '"offline": true')
         first.signal(signal.SIGKILL)
         await first.ended()
     async with running("agent", **variables) as second:
@@ -47,6 +48,33 @@ async def test_a_leader_killed_during_an_outage_resumes_from_disk(
         assert await one(connection, "SELECT max(term) FROM agent_terms") == 1
         # The slots between the kill and the restart are the only ones without a heartbeat.
         assert await gaps(connection) <= 3
+
+
+async def noted(path: Path, text: str) -> None:
+    """Wait until the file says so."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not (path.exists() and text in path.read_text()):
+            await asyncio.sleep(0.02)
+
+
+async def test_a_leader_killed_before_the_outage_waits_for_the_database(
+    server: LocalServer, environment: dict[str, str], target: Address
+) -> None:
+    await a_monitored_server(server, target)
+    variables = environment | {"DB_CONN_STRING": server.conninfo}
+
+    async with running("agent", **variables) as first:
+        await first.event("heartbeat_inserted")
+        first.signal(signal.SIGKILL)
+        await first.ended()
+    await asyncio.sleep(4)  # the lease has run out: another might have taken it
+    server.stop()
+    async with running("agent", **variables) as second:
+        await second.event("database_unavailable")
+        server.start()
+        await second.event("lease_acquired", term=2)
+
+    assert not any(line["event"] == "leader_resumed" for line in second.lines)
 
 
 async def test_a_strict_leader_starts_nothing_without_a_database(

@@ -23,7 +23,7 @@ async def test_when_none_answers_the_datacenter_is_isolated() -> None:
         assert await References([("127.0.0.1", dead.port), ("nothing.invalid", 1)]).isolated()
 
 
-async def test_many_who_ask_at_once_make_one_connection() -> None:
+async def test_many_who_ask_at_once_share_two_questions() -> None:
     connections = 0
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -37,4 +37,12 @@ async def test_many_who_ask_at_once_make_one_connection() -> None:
         await asyncio.gather(*(references.isolated() for _ in range(50)))
         await asyncio.sleep(0.05)
 
-    assert connections == 1
+    assert connections == 2
+
+
+async def test_an_answer_from_before_the_network_went_does_not_count() -> None:
+    async with serve(mute) as alive:
+        references = References([("127.0.0.1", alive.port)])
+        before = await references.isolated()
+
+    assert (before, await references.isolated()) == (False, True)

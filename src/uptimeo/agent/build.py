@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import uuid4
 
 from uptimeo.agent.start import Welcome, confirmed_ago_s, naming
 from uptimeo.catalog.feed import ChangeFeed
@@ -14,7 +14,7 @@ from uptimeo.domain.presence import Presence
 from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.writer import HeartbeatWriter
 from uptimeo.leader.election import Election
-from uptimeo.leader.elector import Elector, LeaseTiming, OfflineMode
+from uptimeo.leader.elector import Elector, LeaseTiming, OfflineMode, Standing
 from uptimeo.leader.memory import Leadership, LeadershipMemory
 from uptimeo.leader.partitions import PartitionKeeper
 from uptimeo.leader.presence import PresenceReporter
@@ -141,7 +141,7 @@ def _succession(
     datacenter = DatacenterId(settings.datacenter_id)
     return Succession(
         election=election,
-        note=lambda term, candidate: memory.note(_leadership(datacenter, welcome, term, candidate)),
+        note=lambda held: memory.note(_leadership(datacenter, welcome, held)),
         forget=memory.forget,
         latest_slots=store.latest_slots,
         catch_up=scheduler.catch_up,
@@ -149,16 +149,15 @@ def _succession(
     )
 
 
-def _leadership(
-    datacenter: DatacenterId, welcome: Welcome, term: int, candidate: UUID
-) -> Leadership:
+def _leadership(datacenter: DatacenterId, welcome: Welcome, held: Standing) -> Leadership:
     return Leadership(
         datacenter_id=datacenter,
         datacenter_code=welcome.datacenter_code,
         agent_id=welcome.agent_id,
-        term=term,
-        candidate=candidate,
-        confirmed_at=datetime.now(UTC),
+        term=held.term,
+        candidate=held.candidate,
+        confirmed_at=datetime.now(UTC) - timedelta(seconds=held.silent_s),
+        offline=not held.confirmed,
     )
 
 

@@ -78,7 +78,8 @@ def _resumable(settings: Settings) -> Leadership | None:
     found = memory.recall(DatacenterId(settings.datacenter_id))
     if found is None or confirmed_ago_s(found) >= settings.offline_limit_s:
         return None
-    return found
+    # Killed while the database answered, it has lost the lease after a TTL: another may lead.
+    return found if found.offline or confirmed_ago_s(found) < settings.lease_ttl_s else None
 
 
 @contextmanager

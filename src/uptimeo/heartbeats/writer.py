@@ -8,10 +8,10 @@ import asyncio
 import json
 import random
 import sqlite3
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 from uptimeo.domain.errors import RejectedError, TransientError
 from uptimeo.domain.heartbeat import Heartbeat, Ingested, to_wire
@@ -185,25 +185,35 @@ class HeartbeatWriter:
             self._spooled.set()
 
     async def _deliver(self, batch: Sequence[Spooled]) -> None:
-        """Store a batch; halve one that is refused until the bad row stands alone."""
-        if not batch:
-            return
+        """Store a batch; what damage made unreadable is set aside before it is sent."""
+        readable = {}
+        for row in batch:
+            if (fields := _fields(row.body)) is None:
+                await self._refuse(row, "not a heartbeat")
+            else:
+                readable[row] = fields
+        if readable:
+            await self._store(readable)
+
+    async def _store(self, batch: Mapping[Spooled, dict[str, Any]]) -> None:
+        """Store rows; halve a batch that is refused until the bad row stands alone."""
+        rows = list(batch)
         try:
-            done = await self._sink.ingest([row.body for row in batch])
+            done = await self._sink.ingest([row.body for row in rows])
         except RejectedError as error:
-            if len(batch) == 1:
-                await self._refuse(batch[0], str(error))
+            if len(rows) == 1:
+                await self._refuse(rows[0], str(error))
                 return
-            middle = len(batch) // 2
-            await self._deliver(batch[:middle])
-            await self._deliver(batch[middle:])
+            middle = len(rows) // 2
+            for half in (rows[:middle], rows[middle:]):
+                await self._store({row: batch[row] for row in half})
             return
-        await self._on_disk(lambda: self._spool.remove(batch))
-        for position, row in enumerate(batch):
+        await self._on_disk(lambda: self._spool.remove(rows))
+        for position, row in enumerate(rows):
             if (reason := done.set_aside.get(position)) is not None:
                 self._log.heartbeat_set_aside(reason)
             else:
-                self._log.heartbeat_inserted(json.loads(row.body))
+                self._log.heartbeat_inserted(batch[row])
 
     async def _refuse(self, row: Spooled, reason: str) -> None:
         """One bad row never holds the others up: it is kept on disk and shown in the database."""
@@ -217,3 +227,13 @@ class HeartbeatWriter:
     async def _on_disk(self, work: Callable[[], T]) -> T:
         # Shielded: a cancelled loop must not take a queued write with it.
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._disk, work))
+
+
+def _fields(body: str) -> dict[str, Any] | None:
+    """The wire form as fields; None for what only damage can have made of it."""
+    try:
+        fields = json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    named = isinstance(fields, dict) and {"monitor_id", "status"} <= fields.keys()
+    return fields if named else None

@@ -11,7 +11,7 @@ from uptimeo.domain.errors import TransientError
 from uptimeo.domain.heartbeat import Origin
 from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
-from uptimeo.leader.elector import Change, Elector
+from uptimeo.leader.elector import Change, Elector, Standing
 from uptimeo.telemetry import Log
 
 _JITTER = 0.1
@@ -73,15 +73,12 @@ class Election:
         """The term that this agent holds, as far as it knows."""
         return self._elector.term
 
-    def confirmed_term(self) -> tuple[int, UUID] | None:
-        """Term and candidate, as long as the database's last word on them is in force."""
-        elector = self._elector
-        if elector.term is None or not elector.is_trusted(boottime()):
-            return None
-        return elector.term, elector.candidate
+    def standing(self) -> Standing | None:
+        """The term that this agent holds, as far as it knows."""
+        return self._elector.standing(boottime())
 
     async def changed(self, timeout_s: float) -> None:
-        """Return when the term changes, at the latest after the timeout."""
+        """Return when the term or its confirmation changes, at the latest after the timeout."""
         self._changed.clear()
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
@@ -138,7 +135,7 @@ class Election:
         error: TransientError | None,
     ) -> None:
         """Log what changed: every cycle decides one thing, and only changes are news."""
-        if before != self._elector.term:
+        if change is not Change.NONE or before != self._elector.term:
             self._changed.set()
         match change:
             case Change.ACQUIRED:

@@ -49,6 +49,19 @@ class LeaseTiming:
             )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A term that is held; `silent_s` is how long ago the database answered last.
+
+    `confirmed` says that the deadline of its last word has not passed.
+    """
+
+    term: int
+    candidate: UUID
+    confirmed: bool
+    silent_s: float
+
+
 class Change(Enum):
     """What an answer, or its absence, changed; the caller logs it."""
 
@@ -98,6 +111,17 @@ class Elector:
         if self.term is None:
             return False
         return self.is_trusted(now) or self._may_continue(now)
+
+    def standing(self, now: float) -> Standing | None:
+        """What is held, and how well; None without a term."""
+        if self.term is None:
+            return None
+        return Standing(
+            term=self.term,
+            candidate=self.candidate,
+            confirmed=self.is_trusted(now),
+            silent_s=now - self._answered_at,
+        )
 
     def is_trusted(self, now: float) -> bool:
         """Whether the deadline of the last granted request has not passed."""

@@ -13,7 +13,11 @@ from uptimeo.files import replace_file
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Leadership:
-    """A term as its holder last knew it; `confirmed_at` is the host's own clock, UTC."""
+    """A term as its holder last knew it; `confirmed_at` is the host's own clock, UTC.
+
+    `offline` says that the holder was going on without a database: nobody can have taken the term
+    before the database came back.
+    """
 
     datacenter_id: DatacenterId
     datacenter_code: str
@@ -21,6 +25,7 @@ class Leadership:
     term: int
     candidate: UUID
     confirmed_at: datetime
+    offline: bool = False
 
 
 class LeadershipMemory:
@@ -37,6 +42,7 @@ class LeadershipMemory:
             "agent_id": leadership.agent_id,
             "term": leadership.term,
             "candidate": str(leadership.candidate),
+            "offline": leadership.offline,
             "confirmed_at": leadership.confirmed_at.astimezone(UTC).isoformat(),
         }
         with suppress(OSError):
@@ -58,6 +64,7 @@ class LeadershipMemory:
                 term=int(fields["term"]),
                 candidate=UUID(fields["candidate"]),
                 confirmed_at=datetime.fromisoformat(fields["confirmed_at"]),
+                offline=fields["offline"] is True,
             )
         except (OSError, ValueError, KeyError, TypeError):
             return None

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from typing import Protocol
-from uuid import UUID
 
 from uptimeo.domain.errors import UptimeoError
 from uptimeo.domain.monitor import MonitorId
+from uptimeo.leader.elector import Standing
 
 _NOTE_S = 30.0
 
@@ -15,14 +16,11 @@ _NOTE_S = 30.0
 class Leading(Protocol):
     """The election, as seen from here."""
 
-    def confirmed_term(self) -> tuple[int, UUID] | None:
-        """The term and candidate that the database confirmed, while the deadline has not passed."""
-
-    def term(self) -> int | None:
+    def standing(self) -> Standing | None:
         """The term that is held, confirmed or not."""
 
     async def changed(self, timeout_s: float) -> None:
-        """Return when the term changes, at the latest after the timeout."""
+        """Return when the term or its confirmation changes, at the latest after the timeout."""
 
 
 class Succession:
@@ -36,7 +34,7 @@ class Succession:
         self,
         *,
         election: Leading,
-        note: Callable[[int, UUID], None],
+        note: Callable[[Standing], None],
         forget: Callable[[], None],
         latest_slots: Callable[[], Awaitable[Mapping[MonitorId, datetime]]],
         catch_up: Callable[[Mapping[MonitorId, datetime]], None],
@@ -54,27 +52,24 @@ class Succession:
         """Follow the election for ever."""
         known: int | None = None
         while True:
-            term = self._election.term()
+            held = self._election.standing()
+            term = None if held is None else held.term
             if term != known:
                 self._announce()
-            if term is None and known is not None:
+            if held is not None:
+                await self._keep(held)
+            elif known is not None:
                 await asyncio.to_thread(self._forget)
             known = term
-            await self._keep()
             await self._election.changed(_NOTE_S)
 
     async def stop(self) -> None:
         """The lease was given back: nothing is left to resume."""
         await asyncio.to_thread(self._forget)
 
-    async def _keep(self) -> None:
-        confirmed = self._election.confirmed_term()
-        if confirmed is None:
-            return
-        if confirmed[0] != self._caught_up:
-            try:
+    async def _keep(self, held: Standing) -> None:
+        await asyncio.to_thread(self._note, held)
+        if held.confirmed and held.term != self._caught_up:
+            with suppress(UptimeoError):
                 self._catch_up(await self._latest_slots())
-            except UptimeoError:
-                return
-            self._caught_up = confirmed[0]
-        await asyncio.to_thread(self._note, *confirmed)
+                self._caught_up = held.term

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 _TIMEOUT_S = 1.0
-_FRESH_S = 1.0
 
 
 class References:
@@ -22,17 +21,19 @@ class References:
         self._isolated = False
 
     async def isolated(self) -> bool:
-        """Whether not one reference accepts a connection within a second.
+        """Whether not one reference accepts a connection within a second, from now on.
 
-        An answer is good for a second: a hundred failing checks ask once.
+        An answer from before the question is no answer: the network may have gone in between.
+        All who ask while one question is under way share the next.
         """
         if not self._references:
             return False
+        since = time.monotonic()
         async with self._asking:
-            if time.monotonic() - self._asked_at > _FRESH_S:
+            if self._asked_at < since:
+                self._asked_at = time.monotonic()
                 answers = await asyncio.gather(*(_answers(*each) for each in self._references))
                 self._isolated = not any(answers)
-                self._asked_at = time.monotonic()
             return self._isolated
 
 

@@ -17,7 +17,7 @@ class ChangeNotices:
     """Waits for notices on a connection of its own; behind a transaction pooler none arrive.
 
     PgBouncer in transaction mode accepts LISTEN and never delivers, so every new connection is
-    tried with a notice to itself.
+    tried with a notice from another one.
     """
 
     def __init__(self, conninfo: str) -> None:
@@ -35,7 +35,7 @@ class ChangeNotices:
         try:
             with our_errors():
                 self._connection = await connect(self._conninfo)
-                self.work = await _try_listen(self._connection)
+                self.work = await _try_listen(self._connection, self._conninfo)
         except UptimeoError as error:
             await self.aclose()
             raise TransientError(str(error)) from error
@@ -66,11 +66,16 @@ class ChangeNotices:
                 await connection.close()
 
 
-async def _try_listen(connection: Connection) -> bool:
+async def _try_listen(connection: Connection, conninfo: str) -> bool:
+    """Whether a notice of somebody else arrives.
+
+    Of somebody else: behind a pooler, a session may well hear itself while it is being served.
+    """
     probe = f"uptimeo_self_{uuid4().hex}"
     await connection.execute(f"LISTEN {_CHANNEL}".encode())
     await connection.execute(f"LISTEN {probe}".encode())
-    await connection.execute("SELECT pg_notify(%s, '')", (probe,))
+    async with await connect(conninfo) as somebody:
+        await somebody.execute("SELECT pg_notify(%s, '')", (probe,))
     arrived = await _notice(connection, probe, _SELF_TEST_S)
     await connection.execute(f"UNLISTEN {probe}".encode())
     return arrived

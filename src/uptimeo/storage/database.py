@@ -110,7 +110,8 @@ def our_errors() -> Iterator[None]:
     except (psycopg.Error, PoolTimeout) as error:
         state = getattr(error, "sqlstate", None) or ""
         text = str(error).strip() or type(error).__name__
-        if state.startswith(_DATA_CLASSES):
+        # psycopg itself refuses a text with NUL: a DataError that never reached the server.
+        if state.startswith(_DATA_CLASSES) or isinstance(error, psycopg.DataError):
             raise RejectedError(text) from error
         raise TransientError(text) from error
 

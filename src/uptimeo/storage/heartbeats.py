@@ -7,6 +7,7 @@ from datetime import datetime
 from uptimeo.domain.errors import TransientError
 from uptimeo.domain.heartbeat import Ingested
 from uptimeo.domain.monitor import DatacenterId, MonitorId
+from uptimeo.domain.text import storable
 from uptimeo.storage.database import Pool, borrowed
 
 _INGEST = """
@@ -41,8 +42,9 @@ class HeartbeatStore:
 
     async def set_aside(self, body: str, reason: str) -> None:
         """Keep a row that `ingest` refuses in `api_heartbeats_set_aside`."""
+        shown = (storable(text, len(text) + 1) for text in (reason, body))
         async with borrowed(self._pool) as connection:
-            await connection.execute(_SET_ASIDE, (self._datacenter, reason, body))
+            await connection.execute(_SET_ASIDE, (self._datacenter, *shown))
 
     async def latest_slots(self) -> Mapping[MonitorId, datetime]:
         """The newest slot of each enabled monitor that has a heartbeat here since yesterday."""
