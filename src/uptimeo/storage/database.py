@@ -23,6 +23,12 @@ _DEFAULTS = {
     "tcp_user_timeout": "3000",
     "target_session_attrs": "read-write",
 }
+# The server's side of the same: the session of a host that vanished is gone in six seconds, and
+# with it whatever it had locked. Any user may set these; on a local socket they do nothing.
+_SERVER_SIDE = b"""
+SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = '4s'; SET client_connection_check_interval = '2s'
+"""
 # Data exception, integrity violation, program limit exceeded: the same rows fail again.
 _DATA_CLASSES = ("22", "23", "54")
 # libpq gives a failed login no SQLSTATE, only the server's text.
@@ -76,9 +82,13 @@ async def connect(conninfo: str) -> Connection:
     where waiting may help.
     """
     try:
-        return await AsyncConnection.connect(conninfo, autocommit=True, prepare_threshold=None)
+        connection = await AsyncConnection.connect(
+            conninfo, autocommit=True, prepare_threshold=None
+        )
+        await _configure(connection)
     except psycopg.Error as error:
         raise login_error(error, conninfo) from error
+    return connection
 
 
 def make_pool(conninfo: str, size: int) -> Pool:
@@ -88,10 +98,15 @@ def make_pool(conninfo: str, size: int) -> Pool:
         min_size=1,
         max_size=size,
         open=False,
+        configure=_configure,
         timeout=2.0,
         kwargs={"autocommit": True, "prepare_threshold": None},
         name="uptimeo",
     )
+
+
+async def _configure(connection: Connection) -> None:
+    await connection.execute(_SERVER_SIDE)
 
 
 @asynccontextmanager
