@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint check format accept soak lock clean
+.PHONY: run test lint check format accept soak faults lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runtime
@@ -30,6 +30,11 @@ accept: $(VENV)/.dev
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.evidence.soak
+
+# Everything that is broken on purpose, with the figures it must show. For a few runs of each:
+# make faults ONLY=F1,F3 SHORT=1
+faults: $(VENV)/.dev
+	$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
 # Rewrites both lock files from pyproject.toml (needs `uv`).
 lock:

@@ -1,0 +1,1 @@
+"""Tests: what breaks, on purpose, and the figures it must show."""
