@@ -53,6 +53,7 @@ class Told:
     """What the heartbeats say, against the target's own watch."""
 
     checks: int
+    last_checks: int
     errors: Sequence[float]
     learning: int
     wrong_days: int
@@ -73,6 +74,7 @@ class Told:
             Figure(f"{what}: set aside", self.set_aside, at_most=0),
             Figure(f"{what}: slots doubled", self.doubled, at_most=0),
             Figure(f"{what}: unrecorded", self.unrecorded, at_most=0),
+            Figure(f"{what}: checks after the last jump", self.last_checks),
         ]
 
 
@@ -141,6 +143,7 @@ async def _told(place: Installation, witness: Witness, jumps: Sequence[Jump]) ->
     recorded = {number for number, *_ in rows}
     return Told(
         checks=len(rows),
+        last_checks=sum(at >= (jumps[-1].at if jumps else 0.0) for at in visits.values()),
         errors=errors,
         learning=learning,
         wrong_days=wrong_days,

@@ -38,6 +38,7 @@ class Agent:
     """The parts that run and have to be stopped."""
 
     pool: Pool
+    references: References
     registry: ProbeRegistry
     lease: Lease
     notices: ChangeNotices
@@ -88,6 +89,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     presence = PresenceReporter(board=board, observe=lambda: _observe(election, writer))
     return Agent(
         pool=pool,
+        references=references,
         registry=registry,
         lease=lease,
         notices=notices,

@@ -49,6 +49,7 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
         "partitions": agent.partitions.run(),
         "succession": agent.succession.run(),
         "presence": agent.presence.run(),
+        "references": agent.references.run(),
     }
     async with AsyncExitStack() as closing:
         await agent.pool.open()

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 _TIMEOUT_S = 1.0
+_EVERY_S = 1.0
 
 
 class References:
@@ -19,21 +20,33 @@ class References:
         self._asking = asyncio.Lock()
         self._asked_at = float("-inf")
         self._isolated = False
+        self._isolated_at = float("-inf")
 
-    async def isolated(self) -> bool:
-        """Whether not one reference accepts a connection within a second, from now on.
+    async def run(self) -> None:
+        """Ask every second, for ever, so that a network that went and came back is noticed."""
+        while True:
+            await self._ask(time.monotonic())
+            await asyncio.sleep(_EVERY_S)
 
-        An answer from before the question is no answer: the network may have gone in between.
-        All who ask while one question is under way share the next.
+    async def isolated_since(self, moment: float) -> bool:
+        """Whether not one reference accepted a connection, now or at a time since the moment.
+
+        `moment` is on the monotonic clock: when the check began that has failed. A check that
+        timed out may have met a network that is back by now.
         """
+        return await self._ask(time.monotonic()) or self._isolated_at >= moment
+
+    async def _ask(self, now: float) -> bool:
+        """An answer from before the question is no answer; all who wait share the next one."""
         if not self._references:
             return False
-        since = time.monotonic()
         async with self._asking:
-            if self._asked_at < since:
+            if self._asked_at < now:
                 self._asked_at = time.monotonic()
                 answers = await asyncio.gather(*(_answers(*each) for each in self._references))
                 self._isolated = not any(answers)
+                if self._isolated:
+                    self._isolated_at = time.monotonic()
             return self._isolated
 
 

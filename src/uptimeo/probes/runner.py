@@ -1,6 +1,7 @@
 """How does one due check become one heartbeat, whatever the probe does?"""
 
 import asyncio
+import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime
@@ -48,9 +49,9 @@ class CheckRunner:
 
     async def run(self, check: Check) -> None:
         """Probe within the monitor's timeout; a probe's bug or hang is `unknown`, never `down`."""
-        started = self._clock.now()
+        started, began = self._clock.now(), time.monotonic()
         try:
-            result = await self._unless_isolated(await self._probe(check))
+            result = await self._unless_isolated(await self._probe(check), began)
         except asyncio.CancelledError:
             result = our_fault(ErrorType.STOPPED, "abandoned: the agent stopped during the check")
             self._finish(check, started, result)
@@ -88,12 +89,12 @@ class CheckRunner:
         else:
             return result
 
-    async def _unless_isolated(self, result: ProbeResult) -> ProbeResult:
+    async def _unless_isolated(self, result: ProbeResult, began: float) -> ProbeResult:
         """A failure while no reference answers is our own network's, and no word on the target."""
         failure = result.failure
         if result.outcome is not Outcome.DOWN or failure is None:
             return result
-        if not await self._references.isolated():
+        if not await self._references.isolated_since(began):
             return result
         text = f"isolated: no reference target answers either; the check said: {failure.message}"
         own = Failure(type=ErrorType.ISOLATED, message=text, phase=failure.phase)
