@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import median
 
 from tests.faults import clocks
 from tests.faults.checkers import doubled, started_after_their_term
@@ -35,7 +36,7 @@ _WATCHED_S = {Scale.SHORT: 8.0, Scale.FULL: 20.0}
 _RECORDED = """
 SELECT response_server::int, extract(epoch FROM executed_at)::float8,
        right(tableoid::regclass::text, 8)
-FROM api_heartbeats WHERE response_server IS NOT NULL
+FROM api_heartbeats WHERE response_server IS NOT NULL ORDER BY 1
 """
 _TERMS = "SELECT max(term) FROM agent_terms"
 
@@ -63,11 +64,16 @@ class Told:
     counted_overlap: int
     terms: int
 
+    def clock_error_s(self) -> float:
+        """The worst second: one check may be late on its way to the target, not ten in a row."""
+        rows = range(max(1, len(self.errors) - _MONITORS + 1))
+        return max(median(self.errors[first : first + _MONITORS]) for first in rows)
+
     def figures(self, what: str) -> list[Figure]:
         """All that is demanded of one case."""
-        worst = max(self.errors, default=float("nan"))
         return [
-            Figure(f"{what}: worst executed_at", worst, "s", at_most=_ERROR_S),
+            Figure(f"{what}: executed_at off by", self.clock_error_s(), "s", at_most=_ERROR_S),
+            Figure(f"{what}: worst single check", max(self.errors), "s"),
             Figure(f"{what}: changes of leader", self.terms - 1, at_most=0),
             Figure(f"{what}: counted overlap", self.counted_overlap, at_most=0),
             Figure(f"{what}: wrong day", self.wrong_days, at_most=0),
