@@ -1,0 +1,24 @@
+-- Agents of one datacenter tell each other whether the database answers them.
+
+ALTER TABLE agent_instances ADD COLUMN peer_address text;
+COMMENT ON COLUMN agent_instances.peer_address IS
+    'host:port (UDP) at which the other agents of its datacenter reach it; NULL: not at all';
+
+-- What they say carries a signature with this key. A row that is deleted is made anew: the agents
+-- take up the new key within ten seconds.
+CREATE TABLE peer_keys (
+    datacenter_id int PRIMARY KEY REFERENCES datacenters ON DELETE CASCADE,
+    key           bytea NOT NULL
+        DEFAULT uuid_send(gen_random_uuid()) || uuid_send(gen_random_uuid())
+        CHECK (length(key) >= 32),
+    made_at       timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+REVOKE ALL ON peer_keys FROM PUBLIC;
+
+CREATE FUNCTION peer_key(p_datacenter int) RETURNS bytea
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO peer_keys (datacenter_id) VALUES (p_datacenter) ON CONFLICT DO NOTHING;
+    RETURN (SELECT key FROM peer_keys WHERE datacenter_id = p_datacenter);
+END $$;
+REVOKE ALL ON FUNCTION peer_key(int) FROM PUBLIC;
