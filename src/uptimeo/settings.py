@@ -28,6 +28,14 @@ def _references(text: str) -> str:
     return text
 
 
+def _listen(text: str) -> str:
+    if text not in ("auto", "off"):
+        pairs = list(_pairs(text))
+        if len(pairs) != 1 or not pairs[0][0] or not 0 < pairs[0][1] < 65536:
+            raise ValueError("must be auto, off, or host:port")
+    return text
+
+
 def _pairs(text: str) -> Iterator[tuple[str, int]]:
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         host, _, port = part.rpartition(":")
@@ -96,6 +104,23 @@ class Settings(BaseModel):
         float,
         Field(alias="UPTIMEO_LEASE_TTL_S", ge=3, le=60, description="seconds, length of a lease"),
     ] = 3.0
+
+    peer_listen: Annotated[
+        str,
+        Field(
+            alias="UPTIMEO_PEER_LISTEN",
+            description="where other agents of the datacenter ask this one: auto, off, host:port",
+        ),
+        AfterValidator(_listen),
+    ] = "auto"
+
+    def peer_address(self, facing_database: str | None) -> tuple[str, int] | None:
+        """Where to listen for other agents (UDP, port 0 is any); None: nowhere."""
+        if self.peer_listen == "off":
+            return None
+        if self.peer_listen == "auto":
+            return None if facing_database is None else (facing_database, 0)
+        return next(_pairs(self.peer_listen))
 
     def references(self) -> tuple[tuple[str, int], ...]:
         """The reference targets as pairs of host and port."""

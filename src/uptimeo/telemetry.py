@@ -108,6 +108,33 @@ class Log:
             leader=holder,
         )
 
+    def lease_yielded(
+        self, datacenter: DatacenterId, term: int | None, error: Exception | None
+    ) -> None:
+        """The database answers another agent and not this one, or another one leads by now."""
+        self._logger.warning(
+            "lease_yielded",
+            message=f"Gave up lock for datacenter:{datacenter}: another agent reaches the database",
+            term=term,
+            **_error(error),
+        )
+
+    def lease_freed(self, datacenter: DatacenterId, term: int) -> None:
+        """The lease of a leader that is cut off from the database was given back in its name."""
+        self._logger.info(
+            "lease_freed",
+            message=f"Freed lock for datacenter:{datacenter}: its holder gave it up",
+            term=term,
+        )
+
+    def peers_unavailable(self, address: str, error: Exception) -> None:
+        """The other agents of the datacenter cannot ask this one; it is tried again."""
+        self._logger.warning(
+            "peers_unavailable",
+            message=f"Cannot listen for other agents on {address}",
+            **_error(error),
+        )
+
     def offline_leader(
         self, datacenter: DatacenterId, term: int | None, error: Exception | None
     ) -> None:
@@ -122,7 +149,7 @@ class Log:
     def checks_suspended(
         self, datacenter: DatacenterId, term: int | None, error: Exception | None
     ) -> None:
-        """The database is away and the mode is strict: no check starts."""
+        """The database is away, and the mode is strict or another agent may reach it."""
         self._logger.warning(
             "checks_suspended",
             message=f"Database unreachable: checks for datacenter:{datacenter} are suspended",

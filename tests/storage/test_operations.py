@@ -14,7 +14,7 @@ from uptimeo.storage import monitor_edits as edits
 from uptimeo.storage.changes import ChangeNotices
 from uptimeo.storage.database import Connection, Pool, one
 from uptimeo.storage.heartbeats import HeartbeatStore
-from uptimeo.storage.instances import InstanceStore
+from uptimeo.storage.instances import InstanceStore, peer_book
 from uptimeo.storage.lease import Lease
 from uptimeo.storage.places import register_agent
 from uptimeo.storage.reports import Reports
@@ -69,7 +69,7 @@ async def test_leader_standbys_and_history_are_told(
 ) -> None:
     for name in ("a", "b"):
         agent = await register_agent(connection, name, VA)
-        board = InstanceStore(pool, agent, datetime.now(UTC))
+        board = InstanceStore(pool, VA, agent, datetime.now(UTC))
         await board.report(Presence(term=None, spool=EMPTY))
     lease, candidate = Lease(conninfo, VA, "a", timedelta(seconds=30)), uuid4()
     request = LeaseRequest(candidate=candidate, seen_term=0, seen_seq=0, may_steal=False)
@@ -88,7 +88,7 @@ async def test_leader_standbys_and_history_are_told(
 
 async def test_an_instance_leaves_the_board(connection: Connection, pool: Pool) -> None:
     agent = await register_agent(connection, "a", VA)
-    board = InstanceStore(pool, agent, datetime.now(UTC))
+    board = InstanceStore(pool, VA, agent, datetime.now(UTC))
     await board.report(Presence(term=4, spool=SpoolState(rows=2, bytes=100, dropped=1)))
     before = await one(connection, "SELECT term + spool_rows + dropped FROM agent_instances")
 
@@ -96,6 +96,35 @@ async def test_an_instance_leaves_the_board(connection: Connection, pool: Pool) 
 
     assert before == 7
     assert await one(connection, "SELECT count(*) FROM agent_instances") == 0
+
+
+async def test_agents_of_a_datacenter_find_each_other_and_share_a_key(
+    connection: Connection, pool: Pool
+) -> None:
+    books = {}
+    for number, (name, place) in enumerate((("a", VA), ("b", VA), ("c", DatacenterId(2)))):
+        agent = await register_agent(connection, name, place)
+        here = Presence(term=None, spool=EMPTY, peer_address=f"192.0.2.{number}:4{number}")
+        books[name] = await InstanceStore(pool, place, agent, datetime.now(UTC)).report(here)
+    agent = await register_agent(connection, "a", VA)
+
+    book = await peer_book(connection, VA, agent)
+
+    assert book.addresses == ("192.0.2.1:41",)
+    assert book.key == books["a"].key == books["b"].key != books["c"].key
+    assert (len(book.key), books["c"].addresses) == (32, ())
+
+
+async def test_an_agent_that_was_not_seen_for_long_is_no_peer(
+    connection: Connection, pool: Pool
+) -> None:
+    for name in "ab":
+        agent = await register_agent(connection, name, VA)
+        here = Presence(term=None, spool=EMPTY, peer_address="192.0.2.1:4")
+        await InstanceStore(pool, VA, agent, datetime.now(UTC)).report(here)
+    await connection.execute("UPDATE agent_instances SET last_seen = now() - interval '2 h'")
+
+    assert (await peer_book(connection, VA, agent)).addresses == ()
 
 
 async def test_the_newest_slot_of_each_monitor_is_known(

@@ -9,7 +9,8 @@ import pytest
 
 from uptimeo.catalog.snapshot import CatalogSnapshot
 from uptimeo.domain.monitor import DatacenterId
-from uptimeo.leader.memory import Leadership, LeadershipMemory
+from uptimeo.domain.peer import PeerBook
+from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
 from uptimeo.storage.monitors import MonitorRow
 
 VA = DatacenterId(1)
@@ -76,3 +77,20 @@ def test_a_disk_that_refuses_is_no_fault(tmp_path: Path) -> None:
 
     CatalogSnapshot(tmp_path / "file").save([ROW])
     LeadershipMemory(tmp_path / "file").note(TERM)
+
+
+def test_who_else_was_there_is_remembered(tmp_path: Path) -> None:
+    book = PeerBook(key=b"k" * 32, addresses=("192.0.2.1:4", "[2001:db8::1]:5"))
+    memory = PeerMemory(tmp_path)
+
+    memory.note("192.0.2.9", book)
+
+    assert PeerMemory(tmp_path).recall() == ("192.0.2.9", book)
+    assert (tmp_path / "peers.json").stat().st_mode & 0o077 == 0
+
+
+@pytest.mark.parametrize("text", ["", "{}", '{"own_host": "h", "key": "no hex", "addresses": []}'])
+def test_a_damaged_note_of_the_others_is_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "peers.json").write_text(text)
+
+    assert PeerMemory(tmp_path).recall() is None

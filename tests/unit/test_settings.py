@@ -23,6 +23,7 @@ DEFAULTS = {
     "spool_max_bytes": 2_147_483_648,
     "reference_targets": "",
     "lease_ttl_s": 3.0,
+    "peer_listen": "auto",
 }
 
 
@@ -53,6 +54,7 @@ def test_every_variable_is_read() -> None:
         UPTIMEO_SPOOL_MAX_BYTES="5000000",
         UPTIMEO_REFERENCE_TARGETS="192.0.2.1:53, [2001:db8::1]:443",
         UPTIMEO_LEASE_TTL_S="3.5",
+        UPTIMEO_PEER_LISTEN="0.0.0.0:7946",
     )
 
     assert read_settings(given).model_dump() == {
@@ -69,6 +71,7 @@ def test_every_variable_is_read() -> None:
         "spool_max_bytes": 5_000_000,
         "reference_targets": "192.0.2.1:53, [2001:db8::1]:443",
         "lease_ttl_s": 3.5,
+        "peer_listen": "0.0.0.0:7946",
     }
 
 
@@ -176,3 +179,26 @@ def test_the_home_of_a_user_who_does_not_exist_is_refused() -> None:
 
     assert line.startswith("UPTIMEO_DATA_DIR: '~no-such-user/spool' needs a home directory")
     assert line.endswith("expected: an absolute path")
+
+
+@pytest.mark.parametrize(
+    ("given", "facing", "where"),
+    [
+        ("auto", "192.0.2.7", ("192.0.2.7", 0)),
+        ("auto", None, None),
+        ("off", "192.0.2.7", None),
+        ("192.0.2.8:7946", "192.0.2.7", ("192.0.2.8", 7946)),
+        ("[2001:db8::1]:7946", None, ("2001:db8::1", 7946)),
+    ],
+)
+def test_other_agents_ask_where_the_operator_says_or_where_the_database_is_reached(
+    given: str, facing: str | None, where: tuple[str, int] | None
+) -> None:
+    settings = read_settings(environment(UPTIMEO_PEER_LISTEN=given))
+
+    assert settings.peer_address(facing) == where
+
+
+@pytest.mark.parametrize("given", ["7946", "host", "host:0", "host:70000", "a:1,b:2"])
+def test_an_address_for_other_agents_that_is_none_is_refused(given: str) -> None:
+    assert refusal(UPTIMEO_PEER_LISTEN=given).startswith("UPTIMEO_PEER_LISTEN: ")

@@ -1,9 +1,11 @@
 """Can two agents of a datacenter ever lead at once? Hours of accidents, in seconds, by seed.
 
-A discrete-event simulation drives the real `Elector` of three instances in strict mode against a
-lease row that decides as `lease_ask` does (0001_lease.sql). Hosts are paused, crash, restart and
-stop; messages are late or lost; the database is away and its clock jumps. The same simulation
-has to find bugs that are planted: otherwise its silence would mean nothing.
+A discrete-event simulation drives the real `Elector` of three instances against a lease row that
+decides as `lease_ask` does (0001_lease.sql). Hosts are paused, crash, restart and stop; messages
+are late or lost; the database is away and its clock jumps. In strict mode that is all; in
+`continue` mode the instances also talk with each other, and those that were killed while they
+went on without a database resume their term. The same simulation has to find bugs that are
+planted: otherwise its silence would mean nothing.
 """
 
 import heapq
@@ -18,12 +20,14 @@ from uuid import UUID
 import pytest
 
 from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
+from uptimeo.domain.peer import Word
 from uptimeo.leader.elector import Change, Elector, LeaseTiming, OfflineMode
 
 SECONDS = 120.0
 SEEDS = range(150)
 SAMPLE_S = 0.02
 INSTANCES = 3
+PEER_WAIT_S = 1.0
 SERVER_NOW = datetime(2026, 1, 2, tzinfo=UTC)  # the elector does not look at it
 MakeElector = Callable[[LeaseTiming, OfflineMode, Callable[[], UUID]], Elector]
 
@@ -90,7 +94,9 @@ class Simulation:
         rate_error: float = 2e-4,
         faults_every_s: float = 2.5,
         slow_share: float = 0.15,
+        offline: OfflineMode = OfflineMode.STRICT,
     ) -> None:
+        self.offline = offline
         self.dice = random.Random(seed)
         self.make_elector = elector
         self.timing = timing or LeaseTiming()
@@ -145,6 +151,10 @@ class Simulation:
             case _:
                 return None
 
+    def peer_travel_s(self) -> float | None:
+        """The same between two hosts of one datacenter."""
+        return None if self.dice.random() < 0.05 else self.dice.choice([0.001, 0.003, 0.02, 0.2])
+
     def _look(self, *, count: bool) -> None:
         leading = [each.number for each in self.instances if each.may_start()]
         if len(leading) > 1:
@@ -196,6 +206,7 @@ class Instance:
         self._cuts = 0
         self._paused = False
         self._backlog: list[Callable[[], None]] = []
+        self._remembered: tuple[int, UUID, float] | None = None
 
     def clock(self) -> float:
         return self._began_at + self._world.now * self._rate
@@ -211,7 +222,14 @@ class Instance:
     def start(self) -> None:
         world = self._world
         self._life += 1
-        self._elector = world.make_elector(world.timing, OfflineMode.STRICT, world.new_candidate)
+        self._elector = world.make_elector(world.timing, world.offline, world.new_candidate)
+        if world.offline is OfflineMode.CONTINUE:
+            remembered, self._remembered = self._remembered, None
+            if remembered is not None and (world.row.away or self._cuts):
+                term, candidate, confirmed_at = remembered
+                ago_s = self.clock() - confirmed_at
+                self._elector.resume(self.clock(), term, candidate, ago_s, PEER_WAIT_S)
+            self._ask_peers()
         self._ask()
 
     def _ask(self) -> None:
@@ -249,6 +267,43 @@ class Instance:
         assert self._elector is not None
         self._later(self._elector.next_delay() * self._world.dice.uniform(0.9, 1.1), self._ask)
 
+    # The other agents, as `Peers` talks with them.
+
+    def _ask_peers(self) -> None:
+        for other in self._world.instances:
+            if other is not self:
+                self._ask_peer(other)
+        self._later(0.25 * self._world.dice.uniform(0.9, 1.1), self._ask_peers)
+
+    def _ask_peer(self, other: "Instance") -> None:
+        asked_at, life = self.clock(), self._life
+
+        def reply(word: Word) -> None:
+            self._post(lambda: self._in_process(life, lambda: self._hear(other, asked_at, word)))
+
+        self._post(lambda: other.asked(reply))
+
+    def asked(self, reply: Callable[[Word], None]) -> None:
+        """A question arrives; one that is paused answers when it wakes."""
+
+        def answer() -> None:
+            assert self._elector is not None
+            reply(self._elector.word(self.clock()))
+
+        if self._elector is not None:
+            self._in_process(self._life, answer)
+
+    def _hear(self, other: "Instance", asked_at: float, word: Word) -> None:
+        assert self._elector is not None
+        if self.clock() - asked_at < PEER_WAIT_S:
+            self._elector.heard(UUID(int=other.number), asked_at, self.clock(), word)
+            if (gone := self._elector.take_given_up()) is not None:
+                self._send(lambda: self._free(gone.candidate, gone.term))
+
+    def _free(self, candidate: UUID, term: int) -> None:
+        if not self._world.row.away:
+            self._world.row.release(candidate, term)
+
     # What happens to the host.
 
     def pause(self, seconds: float) -> None:
@@ -268,6 +323,10 @@ class Instance:
 
     def crash(self, *, restart_after: float) -> None:
         if self._elector is not None:
+            held = self._elector.standing(self.clock())
+            if held is not None and not held.confirmed:
+                confirmed_at = self.clock() - held.silent_s
+                self._remembered = (held.term, held.candidate, confirmed_at)
             self._elector = None
             self._life += 1
             self._paused = False
@@ -296,6 +355,11 @@ class Instance:
     def _send(self, what: Callable[[], None]) -> None:
         travel_s = self._world.travel_s()
         if travel_s is not None and not self._cuts:
+            self._world.after(travel_s, what)
+
+    def _post(self, what: Callable[[], None]) -> None:
+        travel_s = self._world.peer_travel_s()
+        if travel_s is not None:
             self._world.after(travel_s, what)
 
     def _later(self, host_seconds: float, what: Callable[[], None]) -> None:
@@ -329,6 +393,29 @@ def test_two_never_lead_at_once(circumstances: dict[str, Any]) -> None:
     overlaps = {seed: Simulation(seed, **circumstances).run().overlap for seed in SEEDS}
 
     assert {seed: found for seed, found in overlaps.items() if found} == {}
+
+
+@pytest.mark.parametrize(
+    "circumstances",
+    [{}, {"rate_error": 0.05}, {"slow_share": 0.4}, {"faults_every_s": 1.0}],
+    ids=["usual", "clocks differ by a tenth", "slow network", "many accidents"],
+)
+def test_two_never_lead_at_once_although_they_go_on_without_a_database(
+    circumstances: dict[str, Any],
+) -> None:
+    worlds = {
+        seed: Simulation(seed, offline=OfflineMode.CONTINUE, **circumstances) for seed in SEEDS
+    }
+    overlaps = {seed: world.run().overlap for seed, world in worlds.items()}
+
+    assert {seed: found for seed, found in overlaps.items() if found} == {}
+
+
+def test_going_on_without_a_database_somebody_leads_more_of_the_time() -> None:
+    strict = [Simulation(seed).run() for seed in SEEDS[:40]]
+    going_on = [Simulation(seed, offline=OfflineMode.CONTINUE).run() for seed in SEEDS[:40]]
+
+    assert sum(each.samples_led for each in going_on) > sum(each.samples_led for each in strict)
 
 
 def test_amid_all_accidents_somebody_leads_most_of_the_time() -> None:
@@ -410,13 +497,56 @@ class KeepsWhatItLost(Elector):
         return change
 
 
-def is_caught(
-    elector: MakeElector, *, timing: LeaseTiming | None = None, rate_error: float = 2e-4
-) -> bool:
+class HearsNobody(Elector):
+    """Goes on without a database whatever the others object."""
+
+    def heard(self, speaker: UUID, asked_at: float, now: float, word: Word) -> Change:
+        return Change.NONE
+
+
+class PromisesNothing(Elector):
+    """Says that it does not reach the database, and steals by what it saw before."""
+
+    def word(self, now: float) -> Word:
+        seen = self._seen
+        word = super().word(now)
+        self._seen = seen
+        return word
+
+    def unreachable(self, now: float) -> Change:
+        seen = self._seen
+        change = super().unreachable(now)
+        self._seen = seen
+        return change
+
+    def _patience(self) -> float:
+        return 60.0 if self._seen is not None and not self._failing else super()._patience()
+
+
+class MistakesATheftForItsOwn(Elector):
+    """Breaks R4: finds a lease to be its own that it asked for when it promised to take none."""
+
+    def unreachable(self, now: float) -> Change:
+        candidate = self.candidate
+        change = super().unreachable(now)
+        if change is not Change.YIELDED:
+            self.candidate = candidate
+        return change
+
+
+class ForgetsThatItGaveUp(Elector):
+    """Takes the answer to a request from before for the leadership that it gave up."""
+
+    def answered(self, asked_at: float, now: float, answer: LeaseAnswer) -> Change:
+        if answer.held:
+            self._asked_as = self.candidate
+        return super().answered(asked_at, now, answer)
+
+
+def is_caught(elector: MakeElector, **circumstances: Any) -> bool:
     """Whether two lead at once under the accidents of some seed."""
     return any(
-        Simulation(seed, elector=elector, timing=timing, rate_error=rate_error).run().overlap
-        for seed in range(1000)
+        Simulation(seed, elector=elector, **circumstances).run().overlap for seed in range(1000)
     )
 
 
@@ -438,6 +568,15 @@ def test_it_catches_trust_counted_from_the_answer() -> None:
 
 def test_it_catches_a_leader_who_does_not_listen() -> None:
     assert is_caught(KeepsWhatItLost)
+
+
+def test_it_catches_a_leader_who_hears_nobody() -> None:
+    assert is_caught(HearsNobody, offline=OfflineMode.CONTINUE)
+
+
+@pytest.mark.parametrize("bug", [PromisesNothing, MistakesATheftForItsOwn, ForgetsThatItGaveUp])
+def test_it_catches_broken_words_between_agents(bug: MakeElector) -> None:
+    assert is_caught(bug, offline=OfflineMode.CONTINUE, slow_share=0.4)
 
 
 def test_the_row_decides_as_the_function_in_the_database_does() -> None:

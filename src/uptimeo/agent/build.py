@@ -1,5 +1,6 @@
 """The composition root: the only place where one stage meets the next."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -10,13 +11,15 @@ from uptimeo.catalog.snapshot import CatalogSnapshot
 from uptimeo.catalog.watcher import CatalogWatcher
 from uptimeo.clock import ServerClock, boottime
 from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.peer import PeerBook
 from uptimeo.domain.presence import Presence
 from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.writer import HeartbeatWriter
 from uptimeo.leader.election import Election
 from uptimeo.leader.elector import Elector, LeaseTiming, OfflineMode, Standing
-from uptimeo.leader.memory import Leadership, LeadershipMemory
+from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
 from uptimeo.leader.partitions import PartitionKeeper
+from uptimeo.leader.peers import LISTEN_S, Peers
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.succession import Succession
 from uptimeo.probes.references import References
@@ -43,6 +46,7 @@ class Agent:
     lease: Lease
     notices: ChangeNotices
     election: Election
+    peers: Peers
     succession: Succession
     watcher: CatalogWatcher
     scheduler: Scheduler
@@ -75,18 +79,17 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         log=log,
     )
     notices = ChangeNotices(conninfo)
-    feed = ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log)
     watcher = CatalogWatcher(
         source=MonitorStore(pool, datacenter),
-        feed=feed,
+        feed=ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log),
         registry=registry,
         apply=scheduler.replace,
         remember=CatalogSnapshot(settings.data_dir).save,
         log=log,
     )
     _resume(settings, welcome, watcher, log)
-    board = InstanceStore(pool, welcome.agent_id, datetime.now(UTC))
-    presence = PresenceReporter(board=board, observe=lambda: _observe(election, writer))
+    peers = _peers(settings, welcome, election, log)
+    presence = _presence(settings, welcome, pool, peers, election, writer)
     return Agent(
         pool=pool,
         references=references,
@@ -94,6 +97,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         lease=lease,
         notices=notices,
         election=election,
+        peers=peers,
         succession=_succession(settings, welcome, election, store, scheduler, presence),
         watcher=watcher,
         scheduler=scheduler,
@@ -118,7 +122,9 @@ def _candidacy(
         timing = LeaseTiming.of(settings.lease_ttl_s)
     elector = Elector(timing, OfflineMode(settings.offline), uuid4, settings.offline_limit_s)
     if (term := welcome.resumed) is not None:
-        elector.resume(boottime(), term.term, term.candidate, confirmed_ago_s(term))
+        listen_s = LISTEN_S if welcome.peers and welcome.peers.addresses else 0.0
+        ago_s = confirmed_ago_s(term)
+        elector.resume(boottime(), term.term, term.candidate, ago_s, listen_s)
     lease = Lease(conninfo, datacenter, settings.instance, timedelta(seconds=timing.ttl))
     election = Election(
         datacenter=datacenter,
@@ -129,6 +135,45 @@ def _candidacy(
         log=log,
     )
     return lease, election
+
+
+def _peers(settings: Settings, welcome: Welcome, election: Election, log: Log) -> Peers:
+    return Peers(
+        datacenter=DatacenterId(settings.datacenter_id),
+        listen=settings.peer_address(welcome.host),
+        book=welcome.peers,
+        speak=election.word,
+        hear=election.hear,
+        log=log,
+    )
+
+
+def _presence(
+    settings: Settings,
+    welcome: Welcome,
+    pool: Pool,
+    peers: Peers,
+    election: Election,
+    writer: HeartbeatWriter,
+) -> PresenceReporter:
+    datacenter = DatacenterId(settings.datacenter_id)
+    memory = PeerMemory(settings.data_dir)
+    host = welcome.host or "127.0.0.1"
+
+    async def observe() -> Presence:
+        return Presence(
+            term=election.term(),
+            spool=await writer.state(),
+            peer_address=peers.address(host),
+            peers_heard=peers.heard(),
+        )
+
+    async def meet(book: PeerBook) -> None:
+        peers.meet(book)
+        await asyncio.to_thread(memory.note, host, book)
+
+    board = InstanceStore(pool, datacenter, welcome.agent_id, datetime.now(UTC))
+    return PresenceReporter(board=board, observe=observe, meet=meet)
 
 
 def _succession(
@@ -161,7 +206,3 @@ def _leadership(datacenter: DatacenterId, welcome: Welcome, held: Standing) -> L
         confirmed_at=datetime.now(UTC) - timedelta(seconds=held.silent_s),
         offline=not held.confirmed,
     )
-
-
-async def _observe(election: Election, writer: HeartbeatWriter) -> Presence:
-    return Presence(term=election.term(), spool=await writer.state())

@@ -42,6 +42,7 @@ async def run_agent(settings: Settings, log_for: Callable[[str], Log]) -> None:
 async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
     loops: dict[str, Awaitable[None]] = {
         "election": agent.election.run(),
+        "peers": agent.peers.run(),
         "catalog": agent.watcher.run(),
         "scheduler": agent.scheduler.run(),
         "spool": agent.writer.commit(),
@@ -55,6 +56,8 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
         await agent.pool.open()
         closing.push_async_callback(agent.pool.close, timeout=0.2)
         closing.push_async_callback(agent.lease.aclose)
+        await agent.peers.open()
+        closing.push_async_callback(agent.peers.aclose)
         closing.push_async_callback(agent.notices.aclose)
         closing.push_async_callback(agent.registry.aclose)
         closing.push_async_callback(agent.writer.aclose)

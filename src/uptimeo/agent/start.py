@@ -8,10 +8,12 @@ from dataclasses import dataclass
 
 from uptimeo.domain.errors import FatalError, TransientError
 from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.peer import PeerBook
 from uptimeo.leader.elector import OfflineMode
-from uptimeo.leader.memory import Leadership, LeadershipMemory
+from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
 from uptimeo.settings import Settings
-from uptimeo.storage.database import Connection, connect, startup_errors
+from uptimeo.storage.database import Connection, connect, local_address, startup_errors
+from uptimeo.storage.instances import peer_book
 from uptimeo.storage.places import datacenter_code, register_agent
 from uptimeo.storage.schema import verify
 from uptimeo.telemetry import Log
@@ -22,12 +24,17 @@ _LAST_RETRY_S = 10.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Welcome:
-    """Who this agent is; `resumed` is the term that it goes on with, without a database."""
+    """Who this agent is; `resumed` is the term that it goes on with, without a database.
+
+    `host` is the address of this host that faces the database, `peers` who else was there.
+    """
 
     agent_id: int
     datacenter_code: str
     server_version: str | None = None
     resumed: Leadership | None = None
+    host: str | None = None
+    peers: PeerBook | None = None
 
 
 async def introduce(settings: Settings, conninfo: str, log: Log) -> Welcome:
@@ -46,11 +53,7 @@ async def introduce(settings: Settings, conninfo: str, log: Log) -> Welcome:
                     return await _register(connection, settings)
         except TransientError as error:
             if (resumed := _resumable(settings)) is not None:
-                return Welcome(
-                    agent_id=resumed.agent_id,
-                    datacenter_code=resumed.datacenter_code,
-                    resumed=resumed,
-                )
+                return _from_disk(settings, resumed)
             log.database_waited_for(error, retry_s)
             await asyncio.sleep(retry_s)
             retry_s = min(retry_s * 2, _LAST_RETRY_S)
@@ -64,10 +67,25 @@ def confirmed_ago_s(leadership: Leadership) -> float:
 async def _register(connection: Connection, settings: Settings) -> Welcome:
     await verify(connection)
     datacenter = DatacenterId(settings.datacenter_id)
+    code = await datacenter_code(connection, datacenter)
+    agent_id = await register_agent(connection, settings.instance, datacenter)
     return Welcome(
-        datacenter_code=await datacenter_code(connection, datacenter),
-        agent_id=await register_agent(connection, settings.instance, datacenter),
+        datacenter_code=code,
+        agent_id=agent_id,
         server_version=connection.info.parameter_status("server_version") or "?",
+        host=local_address(connection),
+        peers=await peer_book(connection, datacenter, agent_id),
+    )
+
+
+def _from_disk(settings: Settings, resumed: Leadership) -> Welcome:
+    host, peers = PeerMemory(settings.data_dir).recall() or (None, None)
+    return Welcome(
+        agent_id=resumed.agent_id,
+        datacenter_code=resumed.datacenter_code,
+        resumed=resumed,
+        host=host,
+        peers=peers,
     )
 
 

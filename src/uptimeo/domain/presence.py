@@ -14,7 +14,13 @@ class SpoolState:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Presence:
-    """A report of one instance; `term` is None for a standby."""
+    """A report of one instance; `term` is None for a standby.
+
+    `peer_address` is where other agents of its datacenter can ask it; `peers_heard` how many of
+    them have answered it lately.
+    """
 
     term: int | None
     spool: SpoolState
+    peer_address: str | None = None
+    peers_heard: int = 0

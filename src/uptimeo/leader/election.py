@@ -11,6 +11,7 @@ from uptimeo.domain.errors import TransientError
 from uptimeo.domain.heartbeat import Origin
 from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.peer import Word
 from uptimeo.leader.elector import Change, Elector, Standing
 from uptimeo.telemetry import Log
 
@@ -55,6 +56,7 @@ class Election:
         self._clock = clock
         self._agent_id = agent_id
         self._log = log
+        self._error: TransientError | None = None
         self._changed = asyncio.Event()
 
     def permit(self) -> Origin | None:
@@ -84,6 +86,16 @@ class Election:
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
 
+    def word(self) -> Word:
+        """What to tell the other agents of the datacenter."""
+        return self._elector.word(boottime())
+
+    def hear(self, speaker: UUID, asked_at: float, word: Word) -> None:
+        """Take in what another agent said when it was asked at `asked_at`, by `boottime`."""
+        before = self._elector.term
+        change = self._elector.heard(speaker, asked_at, boottime(), word)
+        self._tell(change, None, before, self._error)
+
     async def run(self) -> None:
         """Ask for ever: about every `renew` seconds as leader, every `poll` as standby."""
         while True:
@@ -91,6 +103,7 @@ class Election:
                 await self._ask()
                 await self._pause()
             except TransientError as error:
+                self._error = error
                 before = self._elector.term
                 self._tell(self._elector.unreachable(boottime()), None, before, error)
                 await asyncio.sleep(self._delay())
@@ -110,6 +123,7 @@ class Election:
         return True
 
     async def _ask(self) -> None:
+        await self._free_what_was_given_up()
         asked_at, before = boottime(), self._elector.term
         request = self._elector.request(asked_at)
         answer = await self._store.ask(request, timeout_s=self._elector.timing.call)
@@ -117,6 +131,13 @@ class Election:
         # The database read its clock somewhere between; the middle is wrong by half a round trip.
         self._clock.anchor(answer.server_now, (asked_at + now) / 2)
         self._tell(self._elector.answered(asked_at, now, answer), answer, before, None)
+
+    async def _free_what_was_given_up(self) -> None:
+        """Another agent gave its lease up and cannot tell the database itself."""
+        if (given_up := self._elector.take_given_up()) is not None:
+            timeout_s = self._elector.timing.call
+            await self._store.release(given_up.candidate, given_up.term, timeout_s)
+            self._log.lease_freed(self._datacenter, given_up.term)
 
     async def _pause(self) -> None:
         if self._elector.term is None:
@@ -151,6 +172,8 @@ class Election:
                 self._log.offline_leader(self._datacenter, before, error)
             case Change.SUSPENDED:
                 self._log.checks_suspended(self._datacenter, before, error)
+            case Change.YIELDED:
+                self._log.lease_yielded(self._datacenter, before, error)
             case Change.ONLINE:
                 self._log.online_again(self._datacenter, before)
             case Change.NONE:

@@ -11,6 +11,12 @@ from uuid import UUID
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
+from uptimeo.domain.peer import GivenUp, Word
+from uptimeo.leader.council import Council, Objection
+
+# Between the last check of a term and the word that it is given up: more than the clocks of two
+# agents differ, so that no check seems to have run after its term.
+_GIVEN_UP_AFTER_S = 0.1
 
 
 class OfflineMode(Enum):
@@ -72,6 +78,7 @@ class Change(Enum):
     OFFLINE = "offline"
     ONLINE = "online"
     SUSPENDED = "suspended"
+    YIELDED = "yielded"
 
 
 class Elector:
@@ -79,7 +86,9 @@ class Elector:
 
     R1: permission is a deadline, counted from before the request that was granted.
     R2: steal only what stood still for a whole TTL since the reply that first showed it, seen in
-        one unbroken session. R3: the database decides. R4: a new candidate id after each loss.
+        one unbroken session of regular answers. R3: the database decides. R4: a new candidate id
+        after each loss, and after an attempt to steal whose outcome is unknown.
+    A leader without a database goes on only while no other agent of the datacenter objects.
     """
 
     def __init__(
@@ -93,15 +102,23 @@ class Elector:
         self._offline_limit_s = offline_limit_s
         self._offline = offline
         self._new_candidate = new_candidate
+        self._council = Council()
         self.candidate = new_candidate()
         self.term: int | None = None
+        self._newest_term = 0
         self._trusted_until = 0.0
+        self._asked_at = 0.0
+        self._asked_as = self.candidate
+        self._stealing = False
         self._failing = False
+        self._cut_since = 0.0
+        self._listen_until = 0.0
         self._awake_at = 0.0
         self._answered_at = 0.0
         self._slept = False
-        self._offline_told = False
-        self._suspended_told = False
+        self._told = Change.NONE
+        self._given_up: tuple[float, GivenUp] | None = None
+        self._to_free: GivenUp | None = None
         self._seen: tuple[int, int] | None = None
         self._seen_at = 0.0
         self._standing_by_for: int | None = None
@@ -131,24 +148,26 @@ class Elector:
         """What to ask the database at `now`."""
         term, seq = self._seen or (0, 0)
         still = self._seen is not None and now - self._seen_at >= self.timing.ttl
+        self._asked_at, self._asked_as, self._stealing = now, self.candidate, still
         return LeaseRequest(candidate=self.candidate, seen_term=term, seen_seq=seq, may_steal=still)
 
     def answered(self, asked_at: float, now: float, answer: LeaseAnswer) -> Change:
         """Take in the answer to a request sent at `asked_at`."""
+        # One who slept was silent to its peers: it has to watch the row anew, and they hear it.
+        regular = now - self._answered_at <= self._patience()
         self._awake_at = self._answered_at = now
-        was_offline = self._offline_told or self._suspended_told
-        self._slept = self._offline_told = self._suspended_told = False
-        self._failing = False
+        self._newest_term = answer.term
+        was_told, self._told = self._told, Change.NONE
+        self._slept = self._failing = self._stealing = False
+        self._council.forget()
+        if answer.held and self._asked_as != self.candidate:
+            # It was under way when the term was given up, which others have been told.
+            self._to_free = GivenUp(term=answer.term, candidate=self._asked_as)
+            return Change.NONE
+        self._given_up = None
         if answer.held:
-            self._trusted_until = asked_at + self.timing.ttl - self.timing.margin
-            self._seen = None
-            self._standing_by_for = None
-            gained = self.term != answer.term
-            self.term = answer.term
-            if gained:
-                return Change.ACQUIRED
-            return Change.ONLINE if was_offline else Change.NONE
-        if self._seen != (answer.term, answer.seq):
+            return self._granted(asked_at, answer, was_offline=was_told is not Change.NONE)
+        if not regular or self._seen != (answer.term, answer.seq):
             self._seen, self._seen_at = (answer.term, answer.seq), now
         if self.term is not None:
             self._step_down()
@@ -168,24 +187,59 @@ class Elector:
         self._slept = self._slept or now - self._awake_at >= self.timing.ttl
         self._awake_at = now
         self._seen = None
-        self._failing = True
-        if self.term is None or self.is_trusted(now):
-            return Change.NONE
-        if self._may_continue(now):
-            if self._offline_told:
-                return Change.NONE
-            self._offline_told = True
-            return Change.OFFLINE
-        if self._suspended_told:
-            return Change.NONE
-        self._suspended_told = True
-        return Change.SUSPENDED
+        if not self._failing:
+            self._failing, self._cut_since = True, self._asked_at
+        if self._stealing:
+            # The database may still carry it out, when the others have long been told that this
+            # agent takes nothing. Its next request must not find that lease to be its own.
+            self._stealing = False
+            self.candidate = self._new_candidate()
+        return self._stand(now)
 
-    def resume(self, now: float, term: int, candidate: UUID, confirmed_ago_s: float) -> None:
-        """Go on with a term from before a restart, as the last leader without a database."""
+    def word(self, now: float) -> Word:
+        """What to tell another agent. To say that the database is gone is a promise, and kept."""
+        quiet_s = now - self._answered_at
+        reaches = self._stealing or (not self._failing and quiet_s <= self._patience())
+        if not reaches:
+            self._seen = None
+        told = self._given_up is not None and now >= self._given_up[0] + _GIVEN_UP_AFTER_S
+        return Word(
+            answered_ago_s=quiet_s if reaches else None,
+            term=self._newest_term if self.term is None else self.term,
+            holds=self.term is not None,
+            given_up=self._given_up[1] if told and self._given_up is not None else None,
+        )
+
+    def heard(self, speaker: UUID, asked_at: float, now: float, word: Word) -> Change:
+        """Take in what another agent said when it was asked at `asked_at`."""
+        self._council.hear(speaker, asked_at, word)
+        given_up = word.given_up
+        if given_up is not None and self._seen is not None and self._seen[0] == given_up.term:
+            self._to_free = given_up
+        return self._stand(now) if self._failing else Change.NONE
+
+    def take_given_up(self) -> GivenUp | None:
+        """A lease to free before the next request: its holder cannot reach the database."""
+        given_up, self._to_free = self._to_free, None
+        return given_up
+
+    def resume(
+        self,
+        now: float,
+        term: int,
+        candidate: UUID,
+        confirmed_ago_s: float,
+        listen_s: float = 0.0,
+    ) -> None:
+        """Go on with a term from before a restart, as the last leader without a database.
+
+        No check starts within `listen_s`, so that other agents may object first.
+        """
         self.term, self.candidate = term, candidate
+        self._newest_term = term
         self._awake_at, self._answered_at = now, now - confirmed_ago_s
-        self._failing = self._offline_told = True
+        self._cut_since, self._listen_until = now, now + listen_s
+        self._failing, self._told = True, Change.OFFLINE
 
     def released(self) -> None:
         """Take in that the lease was given back."""
@@ -196,14 +250,49 @@ class Elector:
         steady = self.term is not None and not self._failing
         return self.timing.renew if steady else self.timing.poll
 
+    def _granted(self, asked_at: float, answer: LeaseAnswer, *, was_offline: bool) -> Change:
+        self._trusted_until = asked_at + self.timing.ttl - self.timing.margin
+        self._seen = None
+        self._to_free = None
+        self._standing_by_for = None
+        gained = self.term != answer.term
+        self.term = answer.term
+        if gained:
+            return Change.ACQUIRED
+        return Change.ONLINE if was_offline else Change.NONE
+
+    def _stand(self, now: float) -> Change:
+        """What the silence of the database means for a term that is held."""
+        if self.term is None or self.is_trusted(now):
+            return Change.NONE
+        if self._objection(now) in (Objection.REACHED, Objection.SUPERSEDED):
+            self._given_up = (now, GivenUp(term=self.term, candidate=self.candidate))
+            self._step_down()
+            return Change.YIELDED
+        stand = Change.OFFLINE if self._may_continue(now) else Change.SUSPENDED
+        if stand is self._told:
+            return Change.NONE
+        self._told = stand
+        return stand
+
+    def _objection(self, now: float) -> Objection:
+        assert self.term is not None
+        return self._council.objection(now, self.term, self._cut_since)
+
+    def _patience(self) -> float:
+        """The longest time between two answers that is ordinary."""
+        return self.next_delay() * 1.1 + self.timing.call
+
     def _may_continue(self, now: float) -> bool:
         """Whether the last leader, awake ever since its last answer, goes on without one."""
         awake = not self._slept and now - self._awake_at < self.timing.ttl
         within = now - self._answered_at < self._offline_limit_s
-        return self._failing and awake and within and self._offline is OfflineMode.CONTINUE
+        if not (self._failing and awake and within and self._offline is OfflineMode.CONTINUE):
+            return False
+        return now >= self._listen_until and self._objection(now) is Objection.NONE
 
     def _step_down(self) -> None:
         self.term = None
         self._trusted_until = 0.0
-        self._offline_told = self._suspended_told = False
+        self._told = Change.NONE
         self.candidate = self._new_candidate()

@@ -8,6 +8,7 @@ from pathlib import Path
 from uuid import UUID
 
 from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.peer import PeerBook
 from uptimeo.files import replace_file
 
 
@@ -69,3 +70,31 @@ class LeadershipMemory:
         except (OSError, ValueError, KeyError, TypeError):
             return None
         return found if found.datacenter_id == datacenter else None
+
+
+class PeerMemory:
+    """One small file: who else was there, for an agent that starts without a database."""
+
+    def __init__(self, directory: Path) -> None:
+        self._path = directory / "peers.json"
+        self._noted: tuple[str, PeerBook] | None = None
+
+    def note(self, own_host: str, book: PeerBook) -> None:
+        """Keep this if it is news; blocks for a disk's fsync then."""
+        if self._noted == (own_host, book):
+            return
+        fields = {"own_host": own_host, "key": book.key.hex(), "addresses": book.addresses}
+        with suppress(OSError):
+            replace_file(self._path, json.dumps(fields))
+            self._noted = (own_host, book)
+
+    def recall(self) -> tuple[str, PeerBook] | None:
+        """The own host and the others, as they were known last."""
+        try:
+            fields = json.loads(self._path.read_text("utf-8"))
+            addresses = tuple(str(each) for each in fields["addresses"])
+            return str(fields["own_host"]), PeerBook(
+                key=bytes.fromhex(fields["key"]), addresses=addresses
+            )
+        except (OSError, ValueError, KeyError, TypeError):
+            return None

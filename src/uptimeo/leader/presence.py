@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from uptimeo.domain.errors import UptimeoError
+from uptimeo.domain.peer import PeerBook
 from uptimeo.domain.presence import Presence
 
 _EVERY_S = 10.0
@@ -15,8 +16,8 @@ _EVERY_S = 10.0
 class PresenceBoard(Protocol):
     """Where the reports are seen."""
 
-    async def report(self, presence: Presence) -> None:
-        """Show this report instead of the last one."""
+    async def report(self, presence: Presence) -> PeerBook:
+        """Show this report instead of the last one; answers with who else reports there."""
 
     async def forget(self) -> None:
         """Show that the agent has left."""
@@ -28,9 +29,16 @@ class PresenceReporter:
     The election already says in the log when the database is away.
     """
 
-    def __init__(self, *, board: PresenceBoard, observe: Callable[[], Awaitable[Presence]]) -> None:
+    def __init__(
+        self,
+        *,
+        board: PresenceBoard,
+        observe: Callable[[], Awaitable[Presence]],
+        meet: Callable[[PeerBook], Awaitable[None]],
+    ) -> None:
         self._board = board
         self._observe = observe
+        self._meet = meet
         self._soon = asyncio.Event()
 
     def hurry(self) -> None:
@@ -42,7 +50,7 @@ class PresenceReporter:
         while True:
             self._soon.clear()
             with suppress(UptimeoError):
-                await self._board.report(await self._observe())
+                await self._meet(await self._board.report(await self._observe()))
             try:
                 async with asyncio.timeout(_EVERY_S * random.uniform(0.9, 1.1)):  # noqa: S311
                     await self._soon.wait()

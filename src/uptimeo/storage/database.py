@@ -1,6 +1,8 @@
 """How is PostgreSQL reached, and what does each of its errors mean to us?"""
 
+import os
 import re
+import socket
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any
@@ -159,3 +161,11 @@ async def one(connection: Connection, query: str, params: Any = None) -> Any:
     """The first column of the first row, or None without a row."""
     row = await (await connection.execute(query.encode(), params)).fetchone()
     return None if row is None else row[0]
+
+
+def local_address(connection: Connection) -> str:
+    """The address of this host that faces the server; 127.0.0.1 over a local socket."""
+    with socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
+        if duplicate.family not in (socket.AF_INET, socket.AF_INET6):
+            return "127.0.0.1"
+        return str(duplicate.getsockname()[0])

@@ -1,8 +1,12 @@
 -- Agents of one datacenter tell each other whether the database answers them.
 
-ALTER TABLE agent_instances ADD COLUMN peer_address text;
+ALTER TABLE agent_instances
+    ADD COLUMN peer_address text,
+    ADD COLUMN peers_heard int NOT NULL DEFAULT 0;
 COMMENT ON COLUMN agent_instances.peer_address IS
     'host:port (UDP) at which the other agents of its datacenter reach it; NULL: not at all';
+COMMENT ON COLUMN agent_instances.peers_heard IS
+    'how many other agents of its datacenter have answered it in the last ten seconds';
 
 -- What they say carries a signature with this key. A row that is deleted is made anew: the agents
 -- take up the new key within ten seconds.

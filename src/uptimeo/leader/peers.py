@@ -1,0 +1,168 @@
+"""What do the other agents of this datacenter say? The loop that asks them, and answers.
+
+Each agent asks the others four times a second over UDP. Whoever cannot be heard says nothing.
+"""
+
+import asyncio
+import random
+import secrets
+from collections.abc import Callable
+from contextlib import suppress
+from ipaddress import ip_address
+from typing import Any
+from uuid import UUID, uuid4
+
+from uptimeo.clock import boottime
+from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.peer import PeerBook, Word
+from uptimeo.leader.peer_wire import Message, answer, question, seal, unseal
+from uptimeo.telemetry import Log
+
+_EVERY_S = 0.25
+_AGAIN_S = 10.0
+# An answer that takes longer says how things were, not how they are.
+_WAIT_S = 1.0
+# What a restarted leader waits for objections: four questions.
+LISTEN_S = 1.0
+_RECENT_S = 10.0
+_STRANGERS_KEPT_S = 30.0
+_MOST = 32
+
+Address = tuple[str, int]
+
+
+class Peers:
+    """Talks with the agents in the book, and with those that ask and know the key.
+
+    `speak` is what this agent says of itself; `hear` takes the speaker, when it was asked on the
+    clock of `boottime`, and its word. Both are called on the event loop and must not block.
+    """
+
+    def __init__(
+        self,
+        *,
+        datacenter: DatacenterId,
+        listen: Address | None,
+        book: PeerBook | None,
+        speak: Callable[[], Word],
+        hear: Callable[[UUID, float, Word], None],
+        log: Log,
+    ) -> None:
+        self._datacenter = datacenter
+        self._listen = listen
+        self._book = book
+        self._speak = speak
+        self._hear = hear
+        self._log = log
+        self._speaker = uuid4()
+        self._transport: asyncio.DatagramTransport | None = None
+        self._asked: dict[str, float] = {}
+        self._strangers: dict[Address, float] = {}
+        self._heard: dict[UUID, float] = {}
+
+    def meet(self, book: PeerBook) -> None:
+        """Take up who is there, and the key."""
+        self._book = book
+
+    def address(self, facing_host: str) -> str | None:
+        """Where this agent can be asked (host:port), `facing_host` if it listens on all addresses.
+
+        None when it cannot be asked.
+        """
+        if self._transport is None:
+            return None
+        host, port = self._transport.get_extra_info("sockname")[:2]
+        host = facing_host if ip_address(host.partition("%")[0]).is_unspecified else host
+        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+    def heard(self) -> int:
+        """How many others have answered in the last ten seconds."""
+        since = boottime() - _RECENT_S
+        return sum(at > since for at in self._heard.values())
+
+    async def open(self) -> None:
+        """Listen; a failure is told in the log, and `run` tries again."""
+        if self._listen is None or self._transport is not None:
+            return
+        loop = asyncio.get_running_loop()
+        try:
+            transport, _ = await loop.create_datagram_endpoint(
+                lambda: _Ear(self._received), local_addr=self._listen
+            )
+        except OSError as error:
+            self._log.peers_unavailable(f"{self._listen[0]}:{self._listen[1]}", error)
+        else:
+            self._transport = transport
+
+    async def run(self) -> None:
+        """Ask everyone, for ever."""
+        while True:
+            if self._transport is None:
+                await self.open()
+            if self._transport is None:
+                await asyncio.sleep(_AGAIN_S)
+                continue
+            self._ask_all(boottime())
+            await asyncio.sleep(_EVERY_S * random.uniform(0.9, 1.1))  # noqa: S311
+
+    async def aclose(self) -> None:
+        """Fall silent."""
+        if self._transport is not None:
+            self._transport.close()
+            self._transport = None
+
+    def _ask_all(self, now: float) -> None:
+        self._asked = {n: at for n, at in self._asked.items() if now - at < _WAIT_S}
+        self._heard = {who: at for who, at in self._heard.items() if now - at < _RECENT_S}
+        self._strangers = {
+            where: at for where, at in self._strangers.items() if now - at < _STRANGERS_KEPT_S
+        }
+        if self._book is None:
+            return
+        for where in {*map(_parsed, self._book.addresses[:_MOST]), *self._strangers}:
+            number = secrets.token_hex(16)
+            self._asked[number] = boottime()
+            self._send(question(self._datacenter, self._speaker, number), where)
+
+    def _received(self, datagram: bytes, where: Address) -> None:
+        message = None if self._book is None else unseal(datagram, self._book.key)
+        if message is None or message.datacenter != self._datacenter:
+            return
+        if message.speaker == self._speaker:
+            return
+        word = message.word
+        if word is None:
+            self._asked_by(message, where)
+            return
+        asked_at = self._asked.pop(message.number, None)
+        if asked_at is not None and boottime() - asked_at < _WAIT_S:
+            self._heard[message.speaker] = asked_at
+            self._hear(message.speaker, asked_at, word)
+
+    def _asked_by(self, message: Message, where: Address) -> None:
+        """Answer, and ask back: a question alone proves nothing, it may be an old one."""
+        if where in self._strangers or len(self._strangers) < _MOST:
+            self._strangers[where] = boottime()
+        self._send(answer(message, self._speaker, self._speak()), where)
+
+    def _send(self, message: Message, where: Address) -> None:
+        assert self._book is not None
+        if self._transport is not None:
+            with suppress(OSError):
+                self._transport.sendto(seal(message, self._book.key), where)
+
+
+class _Ear(asyncio.DatagramProtocol):
+    def __init__(self, received: Callable[[bytes, Address], None]) -> None:
+        self._received = received
+
+    def datagram_received(self, data: bytes, addr: tuple[Any, ...]) -> None:
+        self._received(data, (addr[0], addr[1]))
+
+    def error_received(self, exc: Exception) -> None:
+        """Nobody there, or no route: the others' silence says it."""
+
+
+def _parsed(address: str) -> Address:
+    host, _, port = address.rpartition(":")
+    return host.strip("[]"), int(port)
