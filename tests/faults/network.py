@@ -3,6 +3,7 @@
 Three network namespaces of our own; nothing of it is seen outside:
 
     agent-a 10.213.1.2 --- 10.213.1.1 [hub] 10.213.2.1 --- 10.213.2.2 agent-b
+    (which forwards, so that the agents reach each other)
                  in the hub: 10.213.0.1 database, .2 targets, .3 and .4 references
 
 Packets are dropped where they arrive, so that the sender sees what it would see of a dead link:
@@ -89,6 +90,11 @@ class Network:
         """Lose every packet between the agent and that host; all others pass."""
         self._drop(agent, way, host)
 
+    def part(self) -> None:
+        """Lose every packet between the two agents, until both are healed."""
+        for agent, peer in (AGENTS, AGENTS[::-1]):
+            self._drop(agent, Way.IN, _ADDRESSES[peer])
+
     def lose(self, agent: str, share: float) -> None:
         """Lose that share of the packets between the agent and the database, each way."""
         chance = ("-m", "statistic", "--mode", "random", "--probability", str(share))
@@ -123,6 +129,8 @@ class Network:
             _run("ip", "-n", self._hub, "address", "add", f"{address}/32", "dev", "lo")
         for agent in AGENTS:
             self._join(agent)
+        # The agents reach each other through the hub.
+        _run("ip", "netns", "exec", self._hub, "sysctl", "-qw", "net.ipv4.ip_forward=1")
 
     def remove(self) -> None:
         """Remove them; what still runs inside loses its links."""

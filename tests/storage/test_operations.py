@@ -167,6 +167,21 @@ async def test_the_doctor_names_what_needs_attention(
     assert all(finding.advice for finding in bad.values())
 
 
+async def test_the_doctor_names_agents_that_do_not_hear_each_other(
+    conninfo: str, connection: Connection, pool: Pool
+) -> None:
+    long_ago = datetime.now(UTC) - timedelta(minutes=1)
+    for name, heard in (("a", 1), ("b", 0)):
+        agent = await register_agent(connection, name, VA)
+        here = Presence(term=None, spool=EMPTY, peer_address="192.0.2.1:4", peers_heard=heard)
+        await InstanceStore(pool, VA, agent, long_ago).report(here)
+
+    bad = [f for f in await health.examine(connection, conninfo) if not f.good]
+
+    assert [finding.subject for finding in bad] == ["peers of VA b"]
+    assert bad[0].text.startswith("0 of 1 other agents")
+
+
 async def _later_partitions(connection: Connection) -> list[str]:
     cursor = await connection.execute(
         "SELECT inhrelid::regclass::text FROM pg_inherits"

@@ -131,6 +131,15 @@ async def test_an_answer_given_twice_counts_once() -> None:
             assert mine.words.empty()
 
 
+async def test_who_asked_is_known_as_well_as_who_is_in_the_book() -> None:
+    mine, yours = Ear(), Ear()
+
+    async with talking(yours, 2, "192.0.2.1:9") as you, talking(mine, 1, where(you)) as me:
+        await heard(yours)
+
+        assert you.known() == PeerBook(key=KEY, addresses=("192.0.2.1:9", where(me)))
+
+
 async def test_an_agent_that_cannot_listen_says_so_and_has_no_address() -> None:
     ear = Ear()
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:

@@ -1,6 +1,6 @@
 """The composition root: the only place where one stage meets the next."""
 
-import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -11,7 +11,6 @@ from uptimeo.catalog.snapshot import CatalogSnapshot
 from uptimeo.catalog.watcher import CatalogWatcher
 from uptimeo.clock import ServerClock, boottime
 from uptimeo.domain.monitor import DatacenterId
-from uptimeo.domain.peer import PeerBook
 from uptimeo.domain.presence import Presence
 from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.writer import HeartbeatWriter
@@ -70,26 +69,20 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     runner = CheckRunner(
         registry=registry, references=references, clock=clock, emit=writer.put, log=log
     )
-    scheduler = Scheduler(
-        datacenter=datacenter,
-        runner=runner,
-        permit=election.permit,
-        clock=clock,
-        max_running=settings.max_checks,
-        log=log,
-    )
+    scheduler = _scheduler(settings, runner, election, clock, log)
     notices = ChangeNotices(conninfo)
-    watcher = CatalogWatcher(
-        source=MonitorStore(pool, datacenter),
-        feed=ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log),
-        registry=registry,
-        apply=scheduler.replace,
-        remember=CatalogSnapshot(settings.data_dir).save,
-        log=log,
-    )
+    watcher = _watcher(settings, MonitorStore(pool, datacenter), notices, registry, scheduler, log)
     _resume(settings, welcome, watcher, log)
     peers = _peers(settings, welcome, election, log)
     presence = _presence(settings, welcome, pool, peers, election, writer)
+    succession = Succession(
+        election=election,
+        note=_note(settings, welcome, peers),
+        forget=LeadershipMemory(settings.data_dir).forget,
+        latest_slots=store.latest_slots,
+        catch_up=scheduler.catch_up,
+        announce=presence.hurry,
+    )
     return Agent(
         pool=pool,
         references=references,
@@ -98,12 +91,30 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         notices=notices,
         election=election,
         peers=peers,
-        succession=_succession(settings, welcome, election, store, scheduler, presence),
+        succession=succession,
         watcher=watcher,
         scheduler=scheduler,
         writer=writer,
         partitions=PartitionKeeper(make=store.ensure_partitions, log=log),
         presence=presence,
+    )
+
+
+def _watcher(
+    settings: Settings,
+    source: MonitorStore,
+    notices: ChangeNotices,
+    registry: ProbeRegistry,
+    scheduler: Scheduler,
+    log: Log,
+) -> CatalogWatcher:
+    return CatalogWatcher(
+        source=source,
+        feed=ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log),
+        registry=registry,
+        apply=scheduler.replace,
+        remember=CatalogSnapshot(settings.data_dir).save,
+        log=log,
     )
 
 
@@ -137,6 +148,19 @@ def _candidacy(
     return lease, election
 
 
+def _scheduler(
+    settings: Settings, runner: CheckRunner, election: Election, clock: ServerClock, log: Log
+) -> Scheduler:
+    return Scheduler(
+        datacenter=DatacenterId(settings.datacenter_id),
+        runner=runner,
+        permit=election.permit,
+        clock=clock,
+        max_running=settings.max_checks,
+        log=log,
+    )
+
+
 def _peers(settings: Settings, welcome: Welcome, election: Election, log: Log) -> Peers:
     return Peers(
         datacenter=DatacenterId(settings.datacenter_id),
@@ -156,44 +180,34 @@ def _presence(
     election: Election,
     writer: HeartbeatWriter,
 ) -> PresenceReporter:
-    datacenter = DatacenterId(settings.datacenter_id)
-    memory = PeerMemory(settings.data_dir)
-    host = welcome.host or "127.0.0.1"
-
     async def observe() -> Presence:
         return Presence(
             term=election.term(),
             spool=await writer.state(),
-            peer_address=peers.address(host),
+            peer_address=peers.address(_host(welcome)),
             peers_heard=peers.heard(),
         )
 
-    async def meet(book: PeerBook) -> None:
-        peers.meet(book)
-        await asyncio.to_thread(memory.note, host, book)
-
-    board = InstanceStore(pool, datacenter, welcome.agent_id, datetime.now(UTC))
-    return PresenceReporter(board=board, observe=observe, meet=meet)
-
-
-def _succession(
-    settings: Settings,
-    welcome: Welcome,
-    election: Election,
-    store: HeartbeatStore,
-    scheduler: Scheduler,
-    presence: PresenceReporter,
-) -> Succession:
-    memory = LeadershipMemory(settings.data_dir)
     datacenter = DatacenterId(settings.datacenter_id)
-    return Succession(
-        election=election,
-        note=lambda held: memory.note(_leadership(datacenter, welcome, held)),
-        forget=memory.forget,
-        latest_slots=store.latest_slots,
-        catch_up=scheduler.catch_up,
-        announce=presence.hurry,
-    )
+    board = InstanceStore(pool, datacenter, welcome.agent_id, datetime.now(UTC))
+    return PresenceReporter(board=board, observe=observe, meet=peers.meet)
+
+
+def _note(settings: Settings, welcome: Welcome, peers: Peers) -> Callable[[Standing], None]:
+    """What keeps the term that is held, and who else is there, for a start without a database."""
+    term, others = LeadershipMemory(settings.data_dir), PeerMemory(settings.data_dir)
+    datacenter = DatacenterId(settings.datacenter_id)
+
+    def note(held: Standing) -> None:
+        term.note(_leadership(datacenter, welcome, held))
+        if (known := peers.known()) is not None:
+            others.note(_host(welcome), known)
+
+    return note
+
+
+def _host(welcome: Welcome) -> str:
+    return welcome.host or "127.0.0.1"
 
 
 def _leadership(datacenter: DatacenterId, welcome: Welcome, held: Standing) -> Leadership:

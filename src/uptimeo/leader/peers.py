@@ -72,8 +72,16 @@ class Peers:
         if self._transport is None:
             return None
         host, port = self._transport.get_extra_info("sockname")[:2]
-        host = facing_host if ip_address(host.partition("%")[0]).is_unspecified else host
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        anywhere = ip_address(host.partition("%")[0]).is_unspecified
+        return _written((facing_host if anywhere else host, port))
+
+    def known(self) -> PeerBook | None:
+        """Who is in the book, and who has asked lately."""
+        if self._book is None:
+            return None
+        strangers = (_written(where) for where in self._strangers)
+        addresses = dict.fromkeys((*self._book.addresses, *strangers))
+        return PeerBook(key=self._book.key, addresses=tuple(addresses)[:_MOST])
 
     def heard(self) -> int:
         """How many others have answered in the last ten seconds."""
@@ -166,3 +174,8 @@ class _Ear(asyncio.DatagramProtocol):
 def _parsed(address: str) -> Address:
     host, _, port = address.rpartition(":")
     return host.strip("[]"), int(port)
+
+
+def _written(where: Address) -> str:
+    host, port = where
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

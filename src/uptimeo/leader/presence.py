@@ -34,7 +34,7 @@ class PresenceReporter:
         *,
         board: PresenceBoard,
         observe: Callable[[], Awaitable[Presence]],
-        meet: Callable[[PeerBook], Awaitable[None]],
+        meet: Callable[[PeerBook], None],
     ) -> None:
         self._board = board
         self._observe = observe
@@ -50,7 +50,7 @@ class PresenceReporter:
         while True:
             self._soon.clear()
             with suppress(UptimeoError):
-                await self._meet(await self._board.report(await self._observe()))
+                self._meet(await self._board.report(await self._observe()))
             try:
                 async with asyncio.timeout(_EVERY_S * random.uniform(0.9, 1.1)):  # noqa: S311
                     await self._soon.wait()

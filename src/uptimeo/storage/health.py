@@ -33,6 +33,16 @@ SELECT d.code, a.name, extract(epoch FROM clock_timestamp() - i.last_seen)::int 
 FROM agent_instances i JOIN agents a ON a.id = i.agent_id
 JOIN datacenters d ON d.id = a.datacenter_id ORDER BY d.id, a.name
 """
+# Only those that run now, and say where they can be asked, can be expected to hear each other.
+_UNHEARD = """
+SELECT d.code, a.name, i.peers_heard, i.others FROM (
+    SELECT *, count(*) OVER (PARTITION BY datacenter_id) - 1 AS others
+    FROM agent_instances JOIN agents ON id = agent_id
+    WHERE last_seen > clock_timestamp() - interval '30 s' AND peer_address IS NOT NULL
+      AND started_at < clock_timestamp() - interval '30 s') i
+JOIN agents a ON a.id = i.agent_id JOIN datacenters d ON d.id = a.datacenter_id
+WHERE i.peers_heard < i.others ORDER BY d.id, a.name
+"""
 _LEADERLESS = """
 SELECT string_agg(d.code, ', ' ORDER BY d.id) FROM datacenters d
 JOIN agent_leases l ON l.datacenter_id = d.id
@@ -62,6 +72,7 @@ async def examine(connection: Connection, conninfo: str) -> list[Finding]:
             await _overlaps(connection),
             await _leaders(connection),
             *await _instances(connection),
+            *await _unheard(connection),
             *await _bad_rows(connection),
             *await _set_aside(connection),
         ]
@@ -140,6 +151,23 @@ async def _instances(connection: Connection) -> list[Finding]:
             advice="" if silent < _SILENT_S else "it is stopped, or cut off from the database",
         )
         for code, name, silent, waiting, dropped in rows
+    ]
+
+
+async def _unheard(connection: Connection) -> list[Finding]:
+    rows = await (await connection.execute(_UNHEARD)).fetchall()
+    advice = (
+        "let them reach each other over UDP; UPTIMEO_PEER_LISTEN=host:port sets where."
+        " Otherwise a leader cut off from the database goes on while another takes over"
+    )
+    return [
+        Finding(
+            subject=f"peers of {code} {name}",
+            good=False,
+            text=f"{heard} of {others} other agents of its datacenter answer it",
+            advice=advice,
+        )
+        for code, name, heard, others in rows
     ]
 
 
