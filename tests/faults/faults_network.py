@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 from tests.faults import checkers
 from tests.faults.history import History, Where
-from tests.faults.network import AGENTS, Divided, Visit, Way, divided
+from tests.faults.network import AGENTS, DATABASE, REFERENCES, Divided, Visit, Way, divided
 from tests.faults.report import Fault, Figure, Outcome, Scale, percentile, say
+from tests.faults.slow_link import slow_link
 from tests.faults.target import Request
 from tests.support.agents import Running
 from uptimeo.storage.database import one
@@ -24,6 +25,7 @@ _WATCHED_S = 20.0
 _SETTLED_S = 40.0
 _LOSS, _LOSS_S = 0.3, 60.0
 _LED_S = 3.0
+_FAR_S = 0.3
 _LEADER = "SELECT holder_name, term FROM agent_leases WHERE datacenter_id = 1"
 _SESSIONS = "SELECT count(*) FROM pg_stat_activity WHERE client_addr = %s::inet"
 _RECORDED = """
@@ -221,7 +223,7 @@ async def _one_way(scale: Scale) -> Outcome:
         Figure("both ran", max(found.both_ran()), "s", at_most=0),
     ]
     if scale is Scale.FULL:
-        figures += await _lossy()
+        figures += [*await _lossy(), *await _far()]
     return Outcome(runs=len(ways), figures=figures)
 
 
@@ -245,6 +247,31 @@ async def _lossy() -> list[Figure]:
         Figure("30 % loss: changes", found.history.terms[-1].number - term, at_most=1),
         Figure("30 % loss: counted overlap", late, at_most=0),
         Figure("30 % loss: checks lost", found.lost, at_most=0),
+    ]
+
+
+async def _far() -> list[Figure]:
+    """The database is 300 ms away, as between continents; its leader is killed at the end."""
+    async with divided() as site:
+        await site.place.add_monitors(_MONITORS)
+        with site.network.inside():
+            link = slow_link(REFERENCES[0], DATABASE, 5432, _FAR_S / 2)
+            async with link as port:
+                dsn = f"{site.dsn}?hostaddr={REFERENCES[0]}&port={port}"
+                async with pair(site, DB_CONN_STRING=dsn) as agents:
+                    name, term = await leader(site)
+                    await asyncio.sleep(_LOSS_S)
+                    _, after = await leader(site)
+                    at = time.time()
+                    agents[name].signal(signal.SIGKILL)
+                    await agents[other(name)].event("lease_acquired", term=term + 1)
+                    await asyncio.sleep(2.0)
+                    history = await site.place.history()
+    first = checkers.first_checks(history)
+    return [
+        Figure("300 ms away: changes", after - term, at_most=0),
+        Figure("300 ms away: takeover", first[after + 1] - at, "s", at_most=_TAKEOVER_S + _FAR_S),
+        Figure("300 ms away: overlap", checkers.overlap_s(history), "s", at_most=0),
     ]
 
 
