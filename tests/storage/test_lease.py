@@ -4,12 +4,9 @@ import asyncio
 from datetime import timedelta
 from uuid import uuid4
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
-
 from uptimeo.domain.lease import LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
-from uptimeo.storage.database import one
+from uptimeo.storage.database import Connection, one
 from uptimeo.storage.lease import Lease
 
 VA = DatacenterId(1)
@@ -99,7 +96,7 @@ async def test_a_release_wakes_the_standby_and_frees_the_lease(conninfo: str) ->
 
 
 async def test_only_the_holder_of_the_term_can_release_it(
-    conninfo: str, connection: AsyncConnection[TupleRow]
+    conninfo: str, connection: Connection
 ) -> None:
     holder, stranger = a_lease(conninfo), a_lease(conninfo)
     held = await holder.ask(a_request(), 5)
@@ -112,7 +109,7 @@ async def test_only_the_holder_of_the_term_can_release_it(
 
 
 async def test_the_history_of_terms_says_who_led_from_when(
-    conninfo: str, connection: AsyncConnection[TupleRow]
+    conninfo: str, connection: Connection
 ) -> None:
     for name in ("first", "second"):
         lease, request = a_lease(conninfo, name), a_request()

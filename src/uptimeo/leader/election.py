@@ -102,7 +102,7 @@ class Election:
             return True
         self._elector.released()
         try:
-            await self._store.release(candidate, term, timeout_s=0.5)
+            await self._store.release(candidate, term, timeout_s=0.4)
         except TransientError as error:
             self._log.lease_not_released(self._datacenter, term, error)
             return False

@@ -1,10 +1,8 @@
 """Batches of heartbeats into `api_heartbeats`, and the days that are ready for them."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from uptimeo.domain.errors import TransientError
 from uptimeo.domain.heartbeat import Ingested
 from uptimeo.domain.monitor import DatacenterId, MonitorId
 from uptimeo.domain.text import storable
@@ -16,7 +14,8 @@ SELECT inserted, duplicate, aside_positions, aside_reasons FROM heartbeats_inges
 _SET_ASIDE = "SELECT heartbeat_set_aside(%s, %s, %s)"
 _ENSURE_PARTITIONS = "SELECT heartbeat_partitions_ensure(%s)"
 _LATEST_SLOTS = "SELECT monitor_id, slot FROM latest_slots(%s)"
-_TIMEOUT_S = 10.0
+# Several days at once, each of which may wait for a lock.
+_PARTITIONS_S = 60.0
 
 
 class HeartbeatStore:
@@ -29,12 +28,9 @@ class HeartbeatStore:
     async def ingest(self, bodies: Sequence[str]) -> Ingested:
         """Store a batch, fenced and without doubles, in one transaction."""
         batch = f"[{','.join(bodies)}]"
-        try:
-            async with asyncio.timeout(_TIMEOUT_S), borrowed(self._pool) as connection:
-                cursor = await connection.execute(_INGEST, (self._datacenter, batch))
-                row = await cursor.fetchone()
-        except TimeoutError as error:
-            raise TransientError(f"no answer within {_TIMEOUT_S} s") from error
+        async with borrowed(self._pool) as connection:
+            cursor = await connection.execute(_INGEST, (self._datacenter, batch))
+            row = await cursor.fetchone()
         assert row is not None
         inserted, duplicate, positions, reasons = row
         aside = dict(zip(positions, reasons, strict=True))
@@ -54,6 +50,6 @@ class HeartbeatStore:
 
     async def ensure_partitions(self, days_ahead: int) -> list[str]:
         """Make the partitions from yesterday on that are missing; answers with their names."""
-        async with borrowed(self._pool) as connection:
+        async with borrowed(self._pool, within_s=_PARTITIONS_S) as connection:
             cursor = await connection.execute(_ENSURE_PARTITIONS, (days_ahead,))
             return [name for (name,) in await cursor.fetchall()]

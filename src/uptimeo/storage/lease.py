@@ -1,10 +1,7 @@
 """The lease row of one datacenter, on a connection of its own."""
 
 import asyncio
-import os
-import socket
 from collections.abc import Coroutine
-from contextlib import suppress
 from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
@@ -13,6 +10,7 @@ from uptimeo.domain.errors import TransientError, UptimeoError
 from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.storage.database import Connection, connect, our_errors
+from uptimeo.tasks import cancel_all
 
 _ASK = """
 SELECT held, term, seq, holder_name, server_now
@@ -20,6 +18,7 @@ FROM lease_ask(%(datacenter)s, %(candidate)s, %(name)s, %(ttl)s,
                %(seen_term)s, %(seen_seq)s, %(may_steal)s)
 """
 _RELEASE = "SELECT lease_release(%s, %s, %s)"
+_PATIENCE_S = 1.0
 
 T = TypeVar("T")
 
@@ -36,6 +35,7 @@ class Lease:
         self._name = name
         self._ttl = ttl
         self._connection: Connection | None = None
+        self._calls: set[asyncio.Task[Any]] = set()
         self._ending: set[asyncio.Task[None]] = set()
 
     async def ask(self, request: LeaseRequest, timeout_s: float) -> LeaseAnswer:
@@ -98,13 +98,15 @@ class Lease:
     async def _within(self, timeout_s: float, call: Coroutine[Any, Any, T]) -> T:
         """The call's answer, or TransientError as soon as the time is over.
 
-        Not asyncio.timeout: psycopg answers a cancellation by asking the server to cancel, over a
-        link that may be dead, and returns seconds later (measured: 3.1 to 3.7 s).
+        Not asyncio.timeout: a call that does not listen to its cancellation would be waited for.
+        A cancelled caller leaves the call in flight, for the release comes next on its connection.
         """
         task = asyncio.create_task(call, name="lease-call")
+        self._calls.add(task)
+        task.add_done_callback(self._ended)
         done, _ = await asyncio.wait({task}, timeout=timeout_s)
         if not done:
-            self._drop(task)
+            self._drop()
             raise TransientError(f"no answer within {timeout_s} s")
         try:
             with our_errors():
@@ -114,24 +116,21 @@ class Lease:
             self._drop()
             raise TransientError(str(error)) from error
 
-    def _drop(self, unfinished: asyncio.Task[Any] | None = None) -> None:
-        """Forget the connection; shutting its socket down ends at once what waits on it."""
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # seen: its caller has been told, or has left
+
+    def _drop(self) -> None:
+        """Forget the connection, and the calls that wait on it."""
         connection, self._connection = self._connection, None
-        if connection is not None and not connection.closed:
-            with suppress(OSError), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
-                duplicate.shutdown(socket.SHUT_RDWR)
-        elif unfinished is not None:
-            unfinished.cancel()  # still connecting: nothing was asked yet
-        ending = asyncio.create_task(_end(connection, unfinished), name="lease-end")
+        ending = asyncio.create_task(_end(connection, set(self._calls)), name="lease-end")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
 
 
-async def _end(connection: Connection | None, unfinished: asyncio.Task[Any] | None) -> None:
-    """Close only after the call has let go of the descriptor, which may be reused at once."""
-    if unfinished is not None:
-        await asyncio.wait({unfinished})
-        if not unfinished.cancelled():
-            unfinished.exception()  # seen: its caller has long been told
+async def _end(connection: Connection | None, unfinished: set[asyncio.Task[Any]]) -> None:
+    """Close only after the calls have let go of the descriptor, which may be reused at once."""
+    await cancel_all(unfinished, _PATIENCE_S)
     if connection is not None:
         await connection.close()
