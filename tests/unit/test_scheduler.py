@@ -764,7 +764,8 @@ async def test_answers_that_tremble_lose_and_repeat_no_slot() -> None:
         stage.watch(subject)
         for second in range(300):
             truth = NOON + timedelta(seconds=second)
-            stage.clock.server_says(truth + timedelta(seconds=dice.uniform(-0.3, 0.3)))
+            trembling = truth + timedelta(seconds=dice.uniform(-0.3, 0.3))
+            stage.clock.server_says(trembling, round_trip_s=0.6)
             await asyncio.sleep(1)
 
     assert not stage.skipped

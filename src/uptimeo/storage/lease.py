@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 from uuid import UUID
 
+from uptimeo.clock import boottime
 from uptimeo.domain.errors import TransientError, UptimeoError
 from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
@@ -67,22 +68,30 @@ class Lease:
 
     async def _ask(self, request: LeaseRequest) -> LeaseAnswer:
         connection = await self._connected()
-        cursor = await connection.execute(
-            _ASK,
-            {
-                "datacenter": self._datacenter,
-                "candidate": request.candidate,
-                "name": self._name,
-                "ttl": self._ttl,
-                "seen_term": request.seen_term,
-                "seen_seq": request.seen_seq,
-                "may_steal": request.may_steal,
-            },
-        )
-        row = await cursor.fetchone()
+        values = {
+            "datacenter": self._datacenter,
+            "candidate": request.candidate,
+            "name": self._name,
+            "ttl": self._ttl,
+            "seen_term": request.seen_term,
+            "seen_seq": request.seen_seq,
+            "may_steal": request.may_steal,
+        }
+        # The clock is set by these: what connecting took says nothing about the answer.
+        sent_at = boottime()
+        row = await (await connection.execute(_ASK, values)).fetchone()
+        received_at = boottime()
         assert row is not None
         held, term, seq, holder, server_now = row
-        return LeaseAnswer(held=held, term=term, seq=seq, holder=holder, server_now=server_now)
+        return LeaseAnswer(
+            held=held,
+            term=term,
+            seq=seq,
+            holder=holder,
+            server_now=server_now,
+            sent_at=sent_at,
+            received_at=received_at,
+        )
 
     async def _release(self, candidate: UUID, term: int) -> None:
         connection = await self._connected()
