@@ -5,7 +5,7 @@ import random
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.faults import checkers
 from tests.faults.history import History, Where
@@ -19,7 +19,7 @@ from uptimeo.storage.database import Connection
 _MONITORS = 40  # one is due every 25 ms, which is the resolution of the figures
 _NO_CRASH = ("fsync=off",)  # only agents die here
 _TAKEOVER_S = 3.6
-_STARTING_S = 0.05  # a check may be due and not yet started when its agent is stopped dead
+_TOLERANCE_S = 0.25  # how late a check of every second may start
 _SHORT_PAUSES_S = (1.0, 6.0)
 _SILENT = 5  # monitors of a target that never answers
 _HUNG_S = 6.0  # some of the stops come before the leader has noticed, some after its deadline
@@ -164,7 +164,8 @@ async def _paused(scale: Scale) -> Outcome:
             found = [await _pause_leader(agents, connection, pause) for pause in pauses]
             await agents.stop()
         history = await place.history()
-    ends = [end for end in found if end is not None]
+    ends = _since_the_last_start(history, [end for end in found if end is not None])
+    waits = _waits_at_the_stop(history, ends)
     long = sum(pause > _TAKEOVER_S for pause in pauses)
     return _outcome(
         len(pauses),
@@ -172,7 +173,21 @@ async def _paused(scale: Scale) -> Outcome:
         ends,
         Figure("takeovers", len(ends), at_least=long),
         Figure("max", max(_takeovers(history, ends), default=0.0), "s", at_most=_TAKEOVER_S),
+        Figure("slots due and not yet started at the stop", len(waits)),
+        Figure("the longest wait of them", max(waits, default=0.0), "s", at_most=_TOLERANCE_S),
     )
+
+
+def _since_the_last_start(history: History, ends: Sequence[_End]) -> list[_End]:
+    """A slot is in the gap of a stop if it had not been started by then, and only if."""
+    last = checkers.last_started(history)
+    return [replace(end, doubtful_since=last[end.term]) for end in ends]
+
+
+def _waits_at_the_stop(history: History, ends: Sequence[_End]) -> list[float]:
+    """How long each slot that was due before a stop had been waiting for its start."""
+    due = [slot.slot_ms / 1000 for slot in checkers.missing(history)]
+    return [end.at - at for end in ends for at in due if end.doubtful_since <= at <= end.at]
 
 
 async def _pause_leader(agents: Pair, connection: Connection, pause: float) -> _End | None:
@@ -190,7 +205,7 @@ async def _pause_leader(agents: Pair, connection: Connection, pause: float) -> _
         return None
     await agents.agents[name].event("standing_by", term=now)
     await until_checked(connection, now)
-    return _End(before, at, at - _STARTING_S)
+    return _End(before, at, at)
 
 
 def _takeovers(history: History, ends: Sequence[_End]) -> list[float]:
