@@ -3,11 +3,9 @@
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
 
 from tests.support import postgres
-from uptimeo.storage.database import Pool, connect, make_pool
+from uptimeo.storage.database import Connection, Pool, connect, make_pool
 from uptimeo.storage.places import add_sample_datacenters
 
 
@@ -46,7 +44,7 @@ async def conninfo(migrated: str) -> str:
 
 
 @pytest.fixture
-async def connection(conninfo: str) -> AsyncIterator[AsyncConnection[TupleRow]]:
+async def connection(conninfo: str) -> AsyncIterator[Connection]:
     async with await connect(conninfo) as opened:
         yield opened
 

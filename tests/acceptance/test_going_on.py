@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import time
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -9,7 +10,9 @@ import pytest
 
 from tests.acceptance.test_agent import add, connected, gaps, other
 from tests.acceptance.test_outage import a_monitored_server
+from tests.faults.history import spooled
 from tests.support.agents import PATIENCE_S, output, running
+from tests.support.postgres import frozen
 from tests.support.servers import Address, mute, refusing, serve
 from uptimeo.storage.database import Connection, connect, one
 from uptimeo.storage.local import LocalServer
@@ -75,6 +78,49 @@ async def test_a_leader_killed_before_the_outage_waits_for_the_database(
         await second.event("lease_acquired", term=2)
 
     assert not any(line["event"] == "leader_resumed" for line in second.lines)
+
+
+async def test_a_stop_waits_for_no_database_that_hangs(
+    server: LocalServer, environment: dict[str, str], target: Address
+) -> None:
+    await a_monitored_server(server, target)
+    variables = environment | {"DB_CONN_STRING": server.conninfo}
+
+    async with serve(mute) as silent, running("agent", **variables) as agent:
+        async with await connect(server.conninfo) as connection:
+            await add(connection, "silent", silent.url("/"), schedule=NewSchedule(interval_s=5))
+        await agent.event("heartbeat_inserted")
+        with frozen(server._directory):
+            await agent.event("offline_leader")
+            await connected(silent)
+            agent.signal(signal.SIGTERM)
+            asked_at = time.monotonic()
+            code = await agent.ended()
+            took_s = time.monotonic() - asked_at
+    left = spooled(Path(variables["UPTIMEO_DATA_DIR"]) / "spool")
+
+    assert code == 0
+    assert took_s < 5
+    assert {beat.what.monitor for beat in left} == {1, 2}
+    async with await connect(server.conninfo) as connection:
+        slots = """
+            SELECT extract(epoch FROM scheduled_at) * 1000 FROM api_heartbeats WHERE monitor_id = 1
+        """
+        stored = await (await connection.execute(slots)).fetchall()
+    told = {int(slot) for (slot,) in stored} | {b.what.slot_ms for b in left if b.what.monitor == 1}
+    assert max(told) - min(told) == (len(told) - 1) * 1000
+
+
+async def test_a_start_that_hangs_can_be_stopped(
+    server: LocalServer, environment: dict[str, str]
+) -> None:
+    with frozen(server._directory):
+        async with running("agent", **environment | {"DB_CONN_STRING": server.conninfo}) as agent:
+            await asyncio.sleep(1.0)
+            agent.signal(signal.SIGINT)
+            code = await agent.ended()
+
+    assert code == 0
 
 
 async def test_a_strict_leader_starts_nothing_without_a_database(

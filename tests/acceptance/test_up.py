@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.agents import output, running
+from tests.support.postgres import frozen
 
 
 @pytest.fixture
@@ -51,6 +52,17 @@ async def test_the_demo_shows_what_is_up_slow_and_down_and_leaves_nothing_behind
     assert processes_of(directory) == []
     assert (listed[0], "demo: always failing" in listed[1]) == (1, True)
     assert (latest[0], latest[1].startswith("3 heartbeats")) == (0, True)
+
+
+async def test_it_can_be_stopped_while_its_server_hangs(directory: Path) -> None:
+    async with running("up", UPTIMEO_DATA_DIR=str(directory)) as everything:
+        await everything.event("lease_acquired")
+        with frozen(directory):
+            everything.signal(signal.SIGINT)
+            code = await everything.ended()
+
+    assert code == 0
+    assert processes_of(directory) == []
 
 
 async def test_a_second_start_continues_and_a_third_beside_it_is_told_who_holds_it(

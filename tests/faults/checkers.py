@@ -52,6 +52,19 @@ def first_checks(history: History) -> dict[int, float]:
     return first
 
 
+def last_started(history: History) -> dict[int, float]:
+    """When the newest slot of each term that was started was due.
+
+    An agent starts slots in their order. So when it was stopped dead, what was due later than this
+    had not been started, and what was due earlier and is missing was passed over.
+    """
+    last: dict[int, float] = {}
+    for beat in history.checks():
+        due = beat.what.slot_ms / 1000
+        last[beat.what.term] = max(last.get(beat.what.term, -math.inf), due)
+    return last
+
+
 def started_after_their_term(history: History) -> list[Beat]:
     """C1: checks of a term that were started when the next one had begun, wherever they are."""
     ends = {term.number: after.started for term, after in pairwise(history.terms)}

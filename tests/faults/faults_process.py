@@ -5,20 +5,25 @@ import random
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tests.faults import checkers
-from tests.faults.history import History
-from tests.faults.installation import installation
+from tests.faults.history import History, Where
+from tests.faults.installation import Installation, installation
 from tests.faults.pair import Pair, leader, pair, term, until_checked
 from tests.faults.report import Fault, Figure, Outcome, Scale, percentile, say
+from tests.support.postgres import frozen
+from tests.support.servers import Address, mute, serve
 from uptimeo.storage.database import Connection
 
 _MONITORS = 40  # one is due every 25 ms, which is the resolution of the figures
 _NO_CRASH = ("fsync=off",)  # only agents die here
 _TAKEOVER_S = 3.6
-_STARTING_S = 0.05  # a check may be due and not yet started when its agent is stopped dead
+_TOLERANCE_S = 0.25  # how late a check of every second may start
 _SHORT_PAUSES_S = (1.0, 6.0)
+_SILENT = 5  # monitors of a target that never answers
+_HUNG_S = 6.0  # some of the stops come before the leader has noticed, some after its deadline
+_STOP_S = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,64 @@ async def _stop_leader(agents: Pair, connection: Connection, codes: list[int]) -
     return _End(ended, at, at)
 
 
+async def _stopped_while_hung(scale: Scale) -> Outcome:
+    runs = 20 if scale is Scale.FULL else 2
+    took: list[float] = []
+    codes: list[int] = []
+    async with installation(options=_NO_CRASH) as place, serve(mute) as silent:
+        await _watch_silent(place, silent)
+        ends = [await _stop_hung(place, took, codes) for _ in range(runs)]
+        await _drain(place)
+        history = await place.history()
+    return _outcome(
+        runs,
+        history,
+        ends,
+        Figure("end after the signal: p50", percentile(took, 50), "s"),
+        Figure("max", max(took), "s", at_most=_STOP_S),
+        Figure("exit codes that are not 0", sum(code != 0 for code in codes), at_most=0),
+        Figure("left in a spool", _spooled(history), at_most=0),
+    )
+
+
+async def _watch_silent(place: Installation, silent: Address) -> None:
+    """Monitors of the target, and some whose checks are in flight at any time."""
+    ids = await place.add_monitors(_MONITORS)
+    async with await place.connect() as connection:
+        await connection.execute(
+            "UPDATE api_monitors SET url = %s WHERE id = ANY(%s)", (silent.url(), ids[:_SILENT])
+        )
+
+
+async def _stop_hung(place: Installation, took: list[float], codes: list[int]) -> _End:
+    async with place.agent("agent-a") as agent:
+        ended = int((await agent.event("lease_acquired"))["term"])
+        async with await place.connect() as connection:
+            await until_checked(connection, ended)
+        await asyncio.sleep(random.uniform(0.5, 1.5))
+        with frozen(place.directory):
+            await asyncio.sleep(random.uniform(0.0, _HUNG_S))
+            at = time.time()
+            agent.signal(signal.SIGTERM)
+            codes.append(await agent.ended())
+            took.append(time.time() - at)
+    say(f"the agent of term {ended} ended after {took[-1]:.2f} s, the database hanging")
+    return _End(ended, at, at)
+
+
+async def _drain(place: Installation) -> None:
+    """Have the next term bring in what the last one left."""
+    async with place.agent("agent-a") as agent:
+        await agent.event("lease_acquired")
+        await asyncio.sleep(2.0)
+        agent.signal(signal.SIGTERM)
+        await agent.ended()
+
+
+def _spooled(history: History) -> int:
+    return sum(beat.where is Where.SPOOLED for beat in history.beats)
+
+
 async def _paused(scale: Scale) -> Outcome:
     pauses = [random.uniform(0.5, 15.0) for _ in range(20)]
     if scale is Scale.SHORT:
@@ -101,7 +164,8 @@ async def _paused(scale: Scale) -> Outcome:
             found = [await _pause_leader(agents, connection, pause) for pause in pauses]
             await agents.stop()
         history = await place.history()
-    ends = [end for end in found if end is not None]
+    ends = _since_the_last_start(history, [end for end in found if end is not None])
+    waits = _waits_at_the_stop(history, ends)
     long = sum(pause > _TAKEOVER_S for pause in pauses)
     return _outcome(
         len(pauses),
@@ -109,7 +173,21 @@ async def _paused(scale: Scale) -> Outcome:
         ends,
         Figure("takeovers", len(ends), at_least=long),
         Figure("max", max(_takeovers(history, ends), default=0.0), "s", at_most=_TAKEOVER_S),
+        Figure("slots due and not yet started at the stop", len(waits)),
+        Figure("the longest wait of them", max(waits, default=0.0), "s", at_most=_TOLERANCE_S),
     )
+
+
+def _since_the_last_start(history: History, ends: Sequence[_End]) -> list[_End]:
+    """A slot is in the gap of a stop if it had not been started by then, and only if."""
+    last = checkers.last_started(history)
+    return [replace(end, doubtful_since=last[end.term]) for end in ends]
+
+
+def _waits_at_the_stop(history: History, ends: Sequence[_End]) -> list[float]:
+    """How long each slot that was due before a stop had been waiting for its start."""
+    due = [slot.slot_ms / 1000 for slot in checkers.missing(history)]
+    return [end.at - at for end in ends for at in due if end.doubtful_since <= at <= end.at]
 
 
 async def _pause_leader(agents: Pair, connection: Connection, pause: float) -> _End | None:
@@ -127,7 +205,7 @@ async def _pause_leader(agents: Pair, connection: Connection, pause: float) -> _
         return None
     await agents.agents[name].event("standing_by", term=now)
     await until_checked(connection, now)
-    return _End(before, at, at - _STARTING_S)
+    return _End(before, at, at)
 
 
 def _takeovers(history: History, ends: Sequence[_End]) -> list[float]:
@@ -169,6 +247,12 @@ FAULTS = (
         title="leader stopped with SIGTERM",
         demanded="first check of the other: max < 1 s; exit code 0; overlap 0; nothing lost",
         run=_stopped,
+    ),
+    Fault(
+        id="F2b",
+        title="leader stopped with SIGTERM while the database hangs (its processes stand still)",
+        demanded="end of the process: max < 2 s; exit code 0; nothing lost",
+        run=_stopped_while_hung,
     ),
     Fault(
         id="F3",

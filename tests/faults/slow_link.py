@@ -15,8 +15,11 @@ async def slow_link(listen: str, host: str, port: int, delay_s: float) -> AsyncI
     What arrives is passed on `delay_s` later: as on a long line, much may be under way.
     """
 
+    open_ends: set[asyncio.StreamWriter] = set()
+
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection(host, port)
+        open_ends.update((writer, back))
         async with asyncio.TaskGroup() as both:
             both.create_task(_delayed(reader, back, delay_s))
             both.create_task(_delayed(there, writer, delay_s))
@@ -26,6 +29,9 @@ async def slow_link(listen: str, host: str, port: int, delay_s: float) -> AsyncI
         yield int(server.sockets[0].getsockname()[1])
     finally:
         server.close()
+        for end in open_ends:
+            end.transport.abort()
+        await asyncio.sleep(2 * delay_s)  # what was under way arrives at closed ends
 
 
 async def _delayed(

@@ -63,6 +63,14 @@ def test_a_slot_without_a_heartbeat_is_missing_unless_a_gap_explains_it() -> Non
     assert checkers.outside(found, [(at(1.5), at(2.5))]) == found[1:]
 
 
+def test_the_last_slot_that_a_term_started_is_no_skipped_one_and_of_that_term() -> None:
+    skipped = replace(beat(3), ran=False)
+
+    last = checkers.last_started(history(beat(2), beat(1), skipped, beat(5, term=2)))
+
+    assert last == {1: at(2), 2: at(5)}
+
+
 def test_the_same_execution_twice_or_the_same_slot_twice_is_doubled() -> None:
     assert checkers.doubled(history(beat(0), beat(1))) == 0
     assert checkers.doubled(history(beat(0), beat(0, where=Where.SPOOLED))) == 0

@@ -1,18 +1,23 @@
 """The lease on a real PostgreSQL."""
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from uuid import uuid4
 
-from psycopg import AsyncConnection
-from psycopg.rows import TupleRow
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
+from uptimeo.clock import boottime
 from uptimeo.domain.lease import LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
-from uptimeo.storage.database import one
+from uptimeo.storage.database import Connection, one
 from uptimeo.storage.lease import Lease
 
 VA = DatacenterId(1)
+CONNECTING_S = 0.5
 
 
 def a_lease(conninfo: str, name: str = "a", ttl_s: float = 3.0) -> Lease:
@@ -99,7 +104,7 @@ async def test_a_release_wakes_the_standby_and_frees_the_lease(conninfo: str) ->
 
 
 async def test_only_the_holder_of_the_term_can_release_it(
-    conninfo: str, connection: AsyncConnection[TupleRow]
+    conninfo: str, connection: Connection
 ) -> None:
     holder, stranger = a_lease(conninfo), a_lease(conninfo)
     held = await holder.ask(a_request(), 5)
@@ -112,7 +117,7 @@ async def test_only_the_holder_of_the_term_can_release_it(
 
 
 async def test_the_history_of_terms_says_who_led_from_when(
-    conninfo: str, connection: AsyncConnection[TupleRow]
+    conninfo: str, connection: Connection
 ) -> None:
     for name in ("first", "second"):
         lease, request = a_lease(conninfo, name), a_request()
@@ -123,3 +128,41 @@ async def test_the_history_of_terms_says_who_led_from_when(
     cursor = await connection.execute("SELECT term, holder_name FROM agent_terms ORDER BY term")
 
     assert await cursor.fetchall() == [(1, "first"), (2, "second")]
+
+
+@asynccontextmanager
+async def slow_to_connect(conninfo: str, directory: Path) -> AsyncIterator[str]:
+    """The same database behind a door that lets each connection wait, and nothing after it."""
+    given = conninfo_to_dict(conninfo)
+    host, port = str(given["host"]), given.get("port") or 5432
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while data := await reader.read(65536):
+            writer.write(data)
+        writer.close()
+
+    async def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(CONNECTING_S)
+        door = (
+            asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+            if host.startswith("/")
+            else asyncio.open_connection(host, int(port))
+        )
+        answers, questions = await door
+        await asyncio.gather(pump(reader, questions), pump(answers, writer))
+
+    server = await asyncio.start_unix_server(let_in, directory / f".s.PGSQL.{port}")
+    async with server:
+        yield make_conninfo(conninfo, host=str(directory))
+
+
+async def test_connecting_does_not_count_as_the_time_of_the_answer(conninfo: str) -> None:
+    with TemporaryDirectory() as name:
+        async with slow_to_connect(conninfo, Path(name)) as slow:
+            lease, began = a_lease(slow), boottime()
+
+            answer = await lease.ask(a_request(), 10)
+            await lease.aclose()
+
+    assert answer.sent_at - began >= CONNECTING_S
+    assert answer.sent_at <= answer.received_at <= boottime()

@@ -2,9 +2,10 @@
 
 import os
 import shutil
+import signal
 import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -53,6 +54,39 @@ def database(maintenance: str, template_name: str | None) -> Iterator[str]:
     like = f" TEMPLATE {template_name}" if template_name else ""
     with _database(maintenance, f"CREATE DATABASE {name}{like}", name) as conninfo:
         yield conninfo
+
+
+@contextmanager
+def frozen(directory: Path) -> Iterator[None]:
+    """The server on that directory stands still, its connections open: it hangs, and is not away.
+
+    The postmaster first: it must not start another process while the rest are being stopped.
+    """
+    postmaster = int((directory / "postgres" / "postmaster.pid").read_text().split("\n", 1)[0])
+    os.kill(postmaster, signal.SIGSTOP)
+    children = _children(postmaster)
+    _signal(children, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        _signal([postmaster, *children], signal.SIGCONT)
+
+
+def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def _children(parent: int) -> list[int]:
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        with suppress(OSError):
+            # After the name, which may hold anything: the state and the parent.
+            _, its_parent, *_ = entry.read_text().rpartition(")")[2].split()
+            if int(its_parent) == parent:
+                found.append(int(entry.parent.name))
+    return found
 
 
 @contextmanager

@@ -56,9 +56,10 @@ class VirtualClock(ServerClock):
     def now(self) -> datetime:
         return EPOCH + timedelta(seconds=running_loop().time() + self._offset)
 
-    def server_says(self, now: datetime) -> None:
-        """An answer of the database, without any delay."""
-        self.anchor(now, running_loop().time())
+    def server_says(self, now: datetime, round_trip_s: float = 0.0) -> None:
+        """An answer of the database, read in the middle of its round trip, which takes no time."""
+        at, half = running_loop().time(), round_trip_s / 2
+        self.anchor(now, at - half, at + half)
 
 
 def running_loop() -> VirtualLoop:

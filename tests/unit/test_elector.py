@@ -29,7 +29,13 @@ def an_elector(offline: OfflineMode = OfflineMode.STRICT) -> Elector:
 
 def answer(*, held: bool, term: int = 5, seq: int = 10, holder: str | None = "b") -> LeaseAnswer:
     return LeaseAnswer(
-        held=held, term=term, seq=seq, holder=holder, server_now=datetime(2026, 1, 2, tzinfo=UTC)
+        held=held,
+        term=term,
+        seq=seq,
+        holder=holder,
+        server_now=datetime(2026, 1, 2, tzinfo=UTC),
+        sent_at=0.0,
+        received_at=0.0,
     )
 
 

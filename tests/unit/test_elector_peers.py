@@ -23,7 +23,13 @@ def an_elector(offline: OfflineMode = OfflineMode.CONTINUE) -> Elector:
 
 def answer(*, held: bool, term: int = 5, seq: int = 10) -> LeaseAnswer:
     return LeaseAnswer(
-        held=held, term=term, seq=seq, holder="b", server_now=datetime(2026, 1, 2, tzinfo=UTC)
+        held=held,
+        term=term,
+        seq=seq,
+        holder="b",
+        server_now=datetime(2026, 1, 2, tzinfo=UTC),
+        sent_at=T0,
+        received_at=T0,
     )
 
 

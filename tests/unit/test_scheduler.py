@@ -25,11 +25,13 @@ from uptimeo.domain.result import ErrorType
 from uptimeo.schedule.plan import MAX_RECORDED_SKIPS, grid
 from uptimeo.schedule.scheduler import Scheduler
 
-OVERRUN, OVERLOAD, STALL = (
+OVERRUN, OVERLOAD, STALL, LEASE = (
     ErrorType.SKIPPED_OVERRUN,
     ErrorType.SKIPPED_OVERLOAD,
     ErrorType.SKIPPED_STALL,
+    ErrorType.SKIPPED_LEASE,
 )
+NOON_2 = NOON + timedelta(hours=2)
 
 
 class Stage:
@@ -376,7 +378,153 @@ async def test_a_lost_permission_does_not_abandon_the_check_in_flight() -> None:
     assert len(stage.ended) == 1
 
 
+# A process that is stopped dead and goes on: between any two steps time may have passed.
+
+
+def stopped_before_its_start(stage: Stage, slot: datetime, *, afterwards: Origin) -> None:
+    """Permission as a process sees it that was stopped when the slot was due and not yet started.
+
+    It wakes after its deadline, so the slot finds none; then the database answers.
+    """
+
+    def permit() -> Origin | None:
+        task = asyncio.current_task()
+        due = task is not None and task.get_name().startswith("check:")
+        if due and not stops and stage.clock.now() >= slot:
+            stops.append(stage.clock.now())
+            running_loop().pass_time(2.7)
+            return None
+        return afterwards if stops else origin()
+
+    stops: list[datetime] = []
+    stage.permits = permit
+
+
+@in_virtual_time
+async def test_a_slot_due_when_the_process_was_stopped_is_recorded_if_its_term_goes_on() -> None:
+    subject = every_second()
+    slots = slots_of(subject, NOON, NOON + timedelta(seconds=20))
+
+    async with playing(Stage()) as stage:
+        stopped_before_its_start(stage, slots[5], afterwards=origin())
+        stage.watch(subject)
+        await asyncio.sleep(20)
+
+    assert stage.told() == slots
+    assert [check.scheduled_at for check, cause in stage.skipped if cause is LEASE] == [slots[5]]
+    assert stage.causes() == {LEASE: 1, STALL: 2}
+
+
+@in_virtual_time
+async def test_a_slot_due_when_the_process_was_stopped_is_another_s_if_its_term_is_over() -> None:
+    subject = every_second()
+    slots = slots_of(subject, NOON, NOON + timedelta(seconds=20))
+
+    async with playing(Stage()) as stage:
+        stopped_before_its_start(stage, slots[5], afterwards=origin(term=3))
+        stage.watch(subject)
+        await asyncio.sleep(20)
+
+    assert stage.runs() == slots[:5] + slots[8:]
+    assert not stage.skipped
+
+
+@in_virtual_time
+async def test_a_slot_that_waits_for_its_turn_when_permission_ends_is_recorded_too() -> None:
+    subject = monitor(interval_s=10)
+    slots = slots_of(subject, NOON, NOON + timedelta(seconds=60))
+
+    async with playing(Stage()) as stage:
+        stage.takes = lambda check: 12.0 if check.scheduled_at == slots[1] else 0.0
+        stage.watch(subject)
+        await asyncio.sleep((slots[2] - NOON).total_seconds() + 0.5)
+        stage.permits = lambda: None
+        await asyncio.sleep(3)
+        stage.permits = origin
+        await asyncio.sleep(20)
+
+    assert stage.told() == slots[: len(stage.told())]
+    assert stage.causes() == {LEASE: 1}
+
+
 # The first act of a new leader.
+
+
+def assert_all_from_the_last_before(stage: Stage, subject: Monitor, caught_up: datetime) -> None:
+    """The slots until now are told once each, from the last one before that moment on."""
+    expected = slots_of(subject, caught_up - timedelta(seconds=subject.interval_s), NOON_2)
+    begin = max(slot for slot in expected if slot <= caught_up)
+    wanted = [slot for slot in expected if begin <= slot < stage.clock.now()]
+    assert [slot for slot in stage.told() if slot >= begin] == wanted
+    assert_no_slot_twice(stage)
+
+
+@pytest.mark.parametrize("stall_ms", [0, 240, 260, 900])
+@pytest.mark.parametrize("catch_up_ms", [0, 1, 40, 300])
+@pytest.mark.parametrize("granted_ms", [-400, -260, -100, -1, 0, 1, 100, 260])
+@in_virtual_time
+async def test_around_a_takeover_no_slot_is_left_to_nobody(
+    granted_ms: int, catch_up_ms: int, stall_ms: int
+) -> None:
+    """Permission comes so long after a slot, then the process stalls, then comes the catching up.
+
+    A slot after the catching up is due in the ordinary way, and so is one between the two.
+    """
+    subject = every_second()
+    slot = slots_of(subject, NOON + timedelta(seconds=5), NOON_2)[0]
+
+    async with playing(Stage()) as stage:
+        stage.permits = lambda: None
+        stage.watch(subject)
+        granted = slot + timedelta(milliseconds=granted_ms)
+        await asyncio.sleep((granted - stage.clock.now()).total_seconds())
+        stage.permits = origin
+        running_loop().pass_time(stall_ms / 1000)
+        await asyncio.sleep(catch_up_ms / 1000)
+        caught_up = stage.clock.now()
+        assert stage.scheduler.catch_up({subject.id: NOON - timedelta(hours=1)})
+        await asyncio.sleep(3.5)
+
+        assert_all_from_the_last_before(stage, subject, caught_up)
+
+
+@pytest.mark.parametrize("begins", ["catching up", "a check of another monitor"])
+@in_virtual_time
+async def test_the_first_slot_of_a_term_is_recorded_if_a_pause_costs_it(begins: str) -> None:
+    subject = monitor(interval_s=600)
+    (slot,) = slots_of(subject, NOON, NOON + timedelta(minutes=10))
+
+    async with playing(Stage()) as stage:
+        stage.permits = lambda: None
+        others = [every_second(8)] if begins == "a check of another monitor" else []
+        stage.watch(subject, *others)
+        await asyncio.sleep(5)
+        stage.permits = origin
+        if begins == "catching up":
+            stage.scheduler.catch_up({})
+        await asyncio.sleep((slot - stage.clock.now()).total_seconds() - 1.5)
+        running_loop().pass_time(10)
+        await asyncio.sleep(1)
+
+    recorded = [(c.scheduled_at, why) for c, why in stage.skipped if c.monitor.id == subject.id]
+    assert recorded == [(slot, STALL)]
+
+
+@in_virtual_time
+async def test_the_first_slot_of_a_term_is_recorded_if_permission_is_suspended_meanwhile() -> None:
+    subject = monitor(interval_s=60)
+    first, second, *_ = slots_of(subject, NOON, NOON + timedelta(minutes=5))
+
+    async with playing(Stage()) as stage:
+        stage.watch(subject)
+        await asyncio.sleep((first - NOON).total_seconds() - 1)
+        stage.permits = lambda: None
+        await asyncio.sleep(2)
+        stage.permits = origin
+        await asyncio.sleep(60)
+
+    assert [(check.scheduled_at, why) for check, why in stage.skipped] == [(first, LEASE)]
+    assert stage.runs() == [second]
 
 
 @in_virtual_time
@@ -410,9 +558,10 @@ async def test_catching_up_needs_permission_like_every_check() -> None:
     async with playing(Stage()) as stage:
         stage.permits = lambda: None
         stage.watch(monitor())
-        stage.scheduler.catch_up({monitor().id: NOON - timedelta(hours=1)})
+        done = stage.scheduler.catch_up({monitor().id: NOON - timedelta(hours=1)})
         await asyncio.sleep(0.1)
 
+    assert not done
     assert not stage.started
 
 
@@ -456,6 +605,36 @@ async def test_unchanged_monitors_keep_their_place_however_often_the_set_is_repl
             await asyncio.sleep(0.099)
 
     assert stage.runs() == slots_of(subject, NOON, NOON + timedelta(seconds=19.8))
+
+
+@pytest.mark.parametrize("late_s", [0.0, 0.001, 0.1, 0.2])
+@in_virtual_time
+async def test_a_monitor_changed_in_the_moment_of_its_slot_does_not_lose_it(late_s: float) -> None:
+    subject = every_second()
+    slots = slots_of(subject, NOON, NOON + timedelta(seconds=10))
+
+    async with playing(Stage()) as stage:
+        stage.watch(subject)
+        await asyncio.sleep((slots[4] - NOON).total_seconds() - 0.5)
+        running_loop().pass_time(0.5 + late_s)
+        stage.watch(every_second(name="renamed"))
+        await asyncio.sleep(10)
+
+    assert stage.told()[:10] == slots
+
+
+@in_virtual_time
+async def test_a_monitor_changed_after_a_pause_has_its_missed_slots_recorded() -> None:
+    subject = every_second()
+
+    async with playing(Stage()) as stage:
+        stage.watch(subject)
+        await asyncio.sleep(5)
+        running_loop().pass_time(10)
+        stage.watch(every_second(name="renamed"))
+        await asyncio.sleep(5)
+
+    assert stage.told() == slots_of(subject, NOON, NOON + timedelta(seconds=20))
 
 
 @in_virtual_time
@@ -764,7 +943,8 @@ async def test_answers_that_tremble_lose_and_repeat_no_slot() -> None:
         stage.watch(subject)
         for second in range(300):
             truth = NOON + timedelta(seconds=second)
-            stage.clock.server_says(truth + timedelta(seconds=dice.uniform(-0.3, 0.3)))
+            trembling = truth + timedelta(seconds=dice.uniform(-0.3, 0.3))
+            stage.clock.server_says(trembling, round_trip_s=0.6)
             await asyncio.sleep(1)
 
     assert not stage.skipped

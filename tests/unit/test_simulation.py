@@ -67,7 +67,13 @@ class LeaseRow:
 
     def _answer(self, *, held: bool) -> LeaseAnswer:
         return LeaseAnswer(
-            held=held, term=self.term, seq=self.seq, holder=None, server_now=SERVER_NOW
+            held=held,
+            term=self.term,
+            seq=self.seq,
+            holder=None,
+            server_now=SERVER_NOW,
+            sent_at=0.0,
+            received_at=0.0,
         )
 
 

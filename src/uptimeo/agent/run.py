@@ -14,9 +14,11 @@ from uptimeo.storage.database import connection_string
 from uptimeo.tasks import cancel_all
 from uptimeo.telemetry import Log
 
-# What the end may take: checks in flight, the last batch. With the rest it is under two seconds.
+# What the end may take: checks in flight, the last batch, the farewell (beside it, as long, the
+# lease is given back). With the rest it is under two seconds, also while the database hangs.
 _GRACE_S = 0.5
-_LAST_SEND_S = 0.5
+_LAST_SEND_S = 0.4
+_FAREWELL_S = 0.4
 _PATIENCE_S = 0.5
 
 
@@ -54,7 +56,7 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
     }
     async with AsyncExitStack() as closing:
         await agent.pool.open()
-        closing.push_async_callback(agent.pool.close, timeout=0.2)
+        closing.push_async_callback(agent.pool.close, timeout=0.1)
         closing.push_async_callback(agent.lease.aclose)
         await agent.peers.open()
         closing.push_async_callback(agent.peers.aclose)
@@ -81,10 +83,14 @@ async def _stop(agent: Agent, tasks: Mapping[str, "asyncio.Future[None]"], log: 
     await agent.scheduler.stop(_GRACE_S)
     await cancel_all(tasks.values(), _PATIENCE_S)
     unsent = await agent.writer.finish(_LAST_SEND_S)
+    # Together: each of them waits in vain for a database that hangs.
+    await asyncio.gather(_hand_over(agent), agent.presence.stop(_FAREWELL_S))
+    log.agent_stopped(unsent)
+
+
+async def _hand_over(agent: Agent) -> None:
     if await agent.election.stop():
         await agent.succession.stop()  # otherwise a restart without a database may resume the term
-    await agent.presence.stop(_LAST_SEND_S)
-    log.agent_stopped(unsent)
 
 
 async def _unless(stop: "asyncio.Future[str]", work: Awaitable[Welcome]) -> Welcome | None:

@@ -6,13 +6,21 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from uptimeo.domain.errors import FatalError, TransientError
+from uptimeo.domain.errors import FatalError, TransientError, UptimeoError
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.domain.peer import PeerBook
 from uptimeo.leader.elector import OfflineMode
 from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
+from uptimeo.leader.partitions import DAYS_AHEAD
 from uptimeo.settings import Settings
-from uptimeo.storage.database import Connection, connect, local_address, startup_errors
+from uptimeo.storage.database import (
+    Connection,
+    connect,
+    local_address,
+    our_errors,
+    startup_errors,
+)
+from uptimeo.storage.heartbeats import ensure_partitions, has_partition_today
 from uptimeo.storage.instances import peer_book
 from uptimeo.storage.places import datacenter_code, register_agent
 from uptimeo.storage.schema import verify
@@ -50,7 +58,9 @@ async def introduce(settings: Settings, conninfo: str, log: Log) -> Welcome:
                 connection = await connect(conninfo)
             async with connection:
                 with startup_errors():
-                    return await _register(connection, settings)
+                    welcome = await _register(connection, settings)
+                    await _prepare_days(connection, log)
+                    return welcome
         except TransientError as error:
             if (resumed := _resumable(settings)) is not None:
                 return _from_disk(settings, resumed)
@@ -87,6 +97,20 @@ def _from_disk(settings: Settings, resumed: Leadership) -> Welcome:
         host=host,
         peers=peers,
     )
+
+
+async def _prepare_days(connection: Connection, log: Log) -> None:
+    """Before any check, for its heartbeat must find its day. Later days may wait for the loop."""
+    try:
+        with our_errors():
+            made = await ensure_partitions(connection, DAYS_AHEAD)
+    except UptimeoError as error:
+        if not await has_partition_today(connection):
+            raise
+        log.partitions_failed(error)
+    else:
+        if made:
+            log.partitions_made(made)
 
 
 def _resumable(settings: Settings) -> Leadership | None:

@@ -19,7 +19,8 @@ class LeaseRequest:
 class LeaseAnswer:
     """What the database decided. `holder` names the leader for people, None if nobody leads.
 
-    `server_now` is the database's clock at its decision.
+    `server_now` is the database's clock at its decision, which came between `sent_at` and
+    `received_at`: seconds since boot of this host, connecting not included.
     """
 
     held: bool
@@ -27,3 +28,5 @@ class LeaseAnswer:
     seq: int
     holder: str | None
     server_now: datetime
+    sent_at: float
+    received_at: float

@@ -115,7 +115,7 @@ class Election:
             return True
         self._elector.released()
         try:
-            await self._store.release(candidate, term, timeout_s=0.5)
+            await self._store.release(candidate, term, timeout_s=0.4)
         except TransientError as error:
             self._log.lease_not_released(self._datacenter, term, error)
             return False
@@ -127,10 +127,9 @@ class Election:
         asked_at, before = boottime(), self._elector.term
         request = self._elector.request(asked_at)
         answer = await self._store.ask(request, timeout_s=self._elector.timing.call)
-        now = boottime()
-        # The database read its clock somewhere between; the middle is wrong by half a round trip.
-        self._clock.anchor(answer.server_now, (asked_at + now) / 2)
-        self._tell(self._elector.answered(asked_at, now, answer), answer, before, None)
+        self._clock.anchor(answer.server_now, answer.sent_at, answer.received_at)
+        # From `asked_at`, before connecting: a deadline may come too early, never too late.
+        self._tell(self._elector.answered(asked_at, boottime(), answer), answer, before, None)
 
     async def _free_what_was_given_up(self) -> None:
         """Another agent gave its lease up and cannot tell the database itself."""

@@ -27,7 +27,8 @@ class Succession:
     """A new leader takes up what the last one left: the slots that passed in between.
 
     It also notes the term on disk, for a restart without a database, and has it announced.
-    `note` and `forget` may block; they run in a thread.
+    `note` and `forget` may block; they run in a thread. `catch_up` may have come too late for the
+    term that it was asked for: false, and it is asked again.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Succession:
         note: Callable[[Standing], None],
         forget: Callable[[], None],
         latest_slots: Callable[[], Awaitable[Mapping[MonitorId, datetime]]],
-        catch_up: Callable[[Mapping[MonitorId, datetime]], None],
+        catch_up: Callable[[Mapping[MonitorId, datetime]], bool],
         announce: Callable[[], None],
     ) -> None:
         self._election = election
@@ -71,5 +72,5 @@ class Succession:
         await asyncio.to_thread(self._note, held)
         if held.confirmed and held.term != self._caught_up:
             with suppress(UptimeoError):
-                self._catch_up(await self._latest_slots())
-                self._caught_up = held.term
+                if self._catch_up(await self._latest_slots()):
+                    self._caught_up = held.term

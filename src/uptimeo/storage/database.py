@@ -1,10 +1,11 @@
 """How is PostgreSQL reached, and what does each of its errors mean to us?"""
 
+import asyncio
 import os
 import re
 import socket
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import Any
 
 import psycopg
@@ -16,9 +17,10 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from uptimeo.domain.errors import FatalError, RejectedError, TransientError
 
 MIN_SERVER_VERSION = 170_000
-# A dead link is seen within five seconds; what the user's own string says wins.
+# A dead link is seen within five seconds; what the user's own string says wins. Connecting with
+# TLS takes eight round trips: two seconds would not do between continents.
 _DEFAULTS = {
-    "connect_timeout": "2",
+    "connect_timeout": "4",
     "keepalives_idle": "2",
     "keepalives_interval": "1",
     "keepalives_count": "3",
@@ -31,6 +33,8 @@ _SERVER_SIDE = b"""
 SET tcp_keepalives_idle = 2; SET tcp_keepalives_interval = 1; SET tcp_keepalives_count = 3;
 SET tcp_user_timeout = '4s'; SET client_connection_check_interval = '2s'
 """
+# The longest use of a connection of the pool: a server that hangs must not keep all four.
+_USE_S = 10.0
 # Data exception, integrity violation, program limit exceeded: the same rows fail again.
 _DATA_CLASSES = ("22", "23", "54")
 # libpq gives a failed login no SQLSTATE, only the server's text.
@@ -46,7 +50,24 @@ _FATAL_TEXTS = (
     ("server does not support SSL", "the string asks for TLS, and the server has none"),
 )
 
-Connection = AsyncConnection[TupleRow]
+
+class Connection(AsyncConnection[TupleRow]):
+    """One whose call ends at once when it is cancelled, whatever the server does.
+
+    The price: the connection is of no use afterwards, and the server may finish the statement.
+    """
+
+    async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ARG002, ASYNC109 - psycopg's
+        """Shut the socket down, which ends the wait on it.
+
+        psycopg calls this when a call is cancelled, to have the server cancel the statement. A
+        server that hangs, or a link that is dead, would be waited for up to ten seconds.
+        """
+        if not self.closed:
+            with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as duplicate:
+                duplicate.shutdown(socket.SHUT_RDWR)
+
+
 Pool = AsyncConnectionPool[Connection]
 
 
@@ -84,9 +105,7 @@ async def connect(conninfo: str) -> Connection:
     where waiting may help.
     """
     try:
-        connection = await AsyncConnection.connect(
-            conninfo, autocommit=True, prepare_threshold=None
-        )
+        connection = await Connection.connect(conninfo, autocommit=True, prepare_threshold=None)
         await _configure(connection)
     except psycopg.Error as error:
         raise login_error(error, conninfo) from error
@@ -97,6 +116,7 @@ def make_pool(conninfo: str, size: int) -> Pool:
     """A pool that is not open yet; its connections are like those of `connect`."""
     return AsyncConnectionPool(
         conninfo,
+        connection_class=Connection,
         min_size=1,
         max_size=size,
         open=False,
@@ -112,11 +132,17 @@ async def _configure(connection: Connection) -> None:
 
 
 @asynccontextmanager
-async def borrowed(pool: Pool) -> AsyncIterator[Connection]:
-    """A connection of the pool; every psycopg error inside becomes one of ours."""
-    with our_errors():
-        async with pool.connection() as connection:
-            yield connection
+async def borrowed(pool: Pool, within_s: float = _USE_S) -> AsyncIterator[Connection]:
+    """A connection of the pool; every psycopg error inside becomes one of ours.
+
+    TransientError also when it is not given back in time: the outcome is unknown then.
+    """
+    try:
+        with our_errors():
+            async with asyncio.timeout(within_s), pool.connection() as connection:
+                yield connection
+    except TimeoutError as error:
+        raise TransientError(f"no answer within {within_s:g} s") from error
 
 
 @contextmanager

@@ -1,22 +1,25 @@
 """Batches of heartbeats into `api_heartbeats`, and the days that are ready for them."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from uptimeo.domain.errors import TransientError
 from uptimeo.domain.heartbeat import Ingested
 from uptimeo.domain.monitor import DatacenterId, MonitorId
 from uptimeo.domain.text import storable
-from uptimeo.storage.database import Pool, borrowed
+from uptimeo.storage.database import Connection, Pool, borrowed, one
 
 _INGEST = """
 SELECT inserted, duplicate, aside_positions, aside_reasons FROM heartbeats_ingest(%s, %s::jsonb)
 """
 _SET_ASIDE = "SELECT heartbeat_set_aside(%s, %s, %s)"
 _ENSURE_PARTITIONS = "SELECT heartbeat_partitions_ensure(%s)"
+_HAS_TODAY = """
+SELECT to_regclass('api_heartbeats_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD'))
+       IS NOT NULL
+"""
 _LATEST_SLOTS = "SELECT monitor_id, slot FROM latest_slots(%s)"
-_TIMEOUT_S = 10.0
+# Several days at once, each of which may wait for a lock.
+_PARTITIONS_S = 60.0
 
 
 class HeartbeatStore:
@@ -29,12 +32,9 @@ class HeartbeatStore:
     async def ingest(self, bodies: Sequence[str]) -> Ingested:
         """Store a batch, fenced and without doubles, in one transaction."""
         batch = f"[{','.join(bodies)}]"
-        try:
-            async with asyncio.timeout(_TIMEOUT_S), borrowed(self._pool) as connection:
-                cursor = await connection.execute(_INGEST, (self._datacenter, batch))
-                row = await cursor.fetchone()
-        except TimeoutError as error:
-            raise TransientError(f"no answer within {_TIMEOUT_S} s") from error
+        async with borrowed(self._pool) as connection:
+            cursor = await connection.execute(_INGEST, (self._datacenter, batch))
+            row = await cursor.fetchone()
         assert row is not None
         inserted, duplicate, positions, reasons = row
         aside = dict(zip(positions, reasons, strict=True))
@@ -54,6 +54,16 @@ class HeartbeatStore:
 
     async def ensure_partitions(self, days_ahead: int) -> list[str]:
         """Make the partitions from yesterday on that are missing; answers with their names."""
-        async with borrowed(self._pool) as connection:
-            cursor = await connection.execute(_ENSURE_PARTITIONS, (days_ahead,))
-            return [name for (name,) in await cursor.fetchall()]
+        async with borrowed(self._pool, within_s=_PARTITIONS_S) as connection:
+            return await ensure_partitions(connection, days_ahead)
+
+
+async def ensure_partitions(connection: Connection, days_ahead: int) -> list[str]:
+    """As the method, on that connection, before there is a pool; raises errors of psycopg."""
+    cursor = await connection.execute(_ENSURE_PARTITIONS, (days_ahead,))
+    return [name for (name,) in await cursor.fetchall()]
+
+
+async def has_partition_today(connection: Connection) -> bool:
+    """Whether there is a day for the heartbeats of now; raises errors of psycopg."""
+    return bool(await one(connection, _HAS_TODAY))

@@ -27,6 +27,8 @@ from uptimeo.domain.errors import FatalError
 DATABASE = USER = "uptimeo"
 _READY_S = 60.0
 _STOP_S = 5.0
+# PostgreSQL gives its own processes five seconds before it kills them.
+_QUIT_S = 10.0
 _MAX_SOCKET_DIR = 85  # sun_path holds 108 bytes, and the file's own name takes some
 _PR_SET_PDEATHSIG = 1
 
@@ -72,14 +74,13 @@ class LocalServer:
         self._await_ready()
 
     def stop(self) -> None:
-        """End the server: at once for its clients, orderly for its data."""
+        """End the server: at once for its clients, orderly for its data.
+
+        One that hangs is told to end at once after five seconds and, five later, kills what is
+        left of its processes; if it cannot do even that, it is killed.
+        """
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
-            try:
-                self._process.wait(_STOP_S)
-            except subprocess.TimeoutExpired:
-                self._process.send_signal(signal.SIGQUIT)
-                self._process.wait()
+            _end(self._process)
             self._process = None
         if self._lock is not None:
             os.close(self._lock)
@@ -250,6 +251,17 @@ def _hold(path: Path, directory: Path) -> int:
     os.ftruncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode("ascii"), 0)
     return lock
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    process.send_signal(signal.SIGCONT)  # one that was made to stand still hears nothing else
+    for number, patience_s in ((signal.SIGINT, _STOP_S), (signal.SIGQUIT, _QUIT_S)):
+        process.send_signal(number)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(patience_s)
+            return
+    process.kill()
+    process.wait()
 
 
 def _end_with_parent() -> None:
