@@ -20,6 +20,14 @@ from uptimeo.heartbeats.spooled import Spooled
 BODIES = [f'{{"number":{number},"text":"{"x" * 300}"}}' for number in range(200)]
 
 
+SCHEMA_WITHOUT_CHECKSUMS = """
+CREATE TABLE queue (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
+CREATE TABLE set_aside (
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, reason TEXT NOT NULL, body TEXT NOT NULL
+);
+"""
+
+
 @pytest.fixture
 def directory(tmp_path: Path) -> Path:
     return tmp_path / "spool"
@@ -103,9 +111,13 @@ def test_setting_aside_twice_keeps_one(spool: Spool) -> None:
 
 def test_an_append_that_fails_halfway_keeps_nothing_of_its_group(spool: Spool) -> None:
     spool.append(["a"])
+    spool._db.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON queue WHEN new.body = 'c'"
+        " BEGIN SELECT RAISE(ABORT, 'any failure inside a group will do'); END"
+    )
 
     with pytest.raises(sqlite3.IntegrityError):
-        spool.append(["b", None])  # type: ignore[list-item] # any failure inside a group will do
+        spool.append(["b", "c"])
 
     assert bodies(spool) == ["a"]
 
@@ -256,10 +268,53 @@ def test_one_damaged_text_is_read_with_all_the_others(
     file.write_bytes(content.replace(b'"number":150,', b'"number":\xff\xfe0,'))
 
     with closing(Spool(tmp_path / "s")) as spool:
-        rows = bodies(spool)
+        rows = spool.oldest(10**6)
 
     assert len(rows) == 179
-    assert sum("\N{REPLACEMENT CHARACTER}" in body for body in rows) == 1
+    (damaged,) = [row for row in rows if not row.sound]
+    assert "\N{REPLACEMENT CHARACTER}" in damaged.body
+
+
+def test_a_text_that_still_reads_as_one_is_known_for_damaged(
+    specimens: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(specimens[0], tmp_path / "s")
+    file = tmp_path / "s" / "spool.db"
+    file.write_bytes(file.read_bytes().replace(b'"number":150,', b'"number":151,'))
+
+    with closing(Spool(tmp_path / "s")) as spool:
+        unsound = [row.body for row in spool.oldest(10**6) if not row.sound]
+        newest = [row.body for row in spool.newest(10**6) if not row.sound]
+
+    assert unsound == newest == [BODIES[151]]
+
+
+def test_a_checksum_that_was_damaged_makes_its_row_unsound(directory: Path) -> None:
+    a_used_spool(directory)
+    with closing(sqlite3.connect(directory / "spool.db")) as other:
+        other.execute("UPDATE queue SET crc = crc + 1 WHERE seq = 100")
+        other.execute("UPDATE queue SET crc = 'text' WHERE seq = 101")
+        other.commit()
+
+    with closing(Spool(directory)) as spool:
+        assert [row.seq for row in spool.oldest(10**6) if not row.sound] == [100, 101]
+
+
+def test_a_file_of_a_release_without_checksums_is_taken_over(directory: Path) -> None:
+    directory.mkdir()
+    with closing(sqlite3.connect(directory / "spool.db")) as old:
+        old.executescript(SCHEMA_WITHOUT_CHECKSUMS)
+        old.executemany("INSERT INTO queue (body) VALUES (?)", [(body,) for body in BODIES])
+        old.execute("INSERT INTO set_aside VALUES (9999, 1.5, 'no such day', 'bad')")
+        old.commit()
+
+    with closing(Spool(directory)) as spool:
+        spool.append(["new"])
+
+        assert bodies(spool) == [*BODIES, "new"]
+        assert all(row.sound for row in spool.oldest(10**6))
+        assert aside(spool) == [(9999, "no such day", "bad")]
+        assert spool.moved_aside is None
 
 
 def test_a_text_that_became_a_blob_is_read_as_text(directory: Path) -> None:

@@ -308,6 +308,26 @@ async def test_many_refused_rows_do_not_stop_the_good_ones(way: Way) -> None:
     assert way.sink.slots() == [key for key in way.sent if key[1] not in bad]
 
 
+async def test_a_row_damaged_on_disk_is_set_aside_and_never_sent(way: Way) -> None:
+    way.put(20)
+    await way.writer._commit_group()
+    with closing(sqlite3.connect(way.spool._path)) as other:
+        other.execute("UPDATE queue SET body = replace(body, '\"up\"', '\"uq\"') WHERE seq = 5")
+        other.commit()
+
+    async with running(way.writer.send()):
+        await way.all_forgotten()
+        await eventually(lambda: bool(way.sink.refused))
+
+    reason = "damaged on disk: the checksum of row 5 is wrong"
+    assert sorted(way.sink.slots()) == way.sent[:4] + way.sent[5:]
+    assert [line["reason"] for line in way.book.lines("heartbeat_set_aside")] == [reason]
+    ((body, told),) = way.sink.refused
+    assert (told, '"uq"' in body) == (reason, True)
+    kept = way.spool._db.execute("SELECT seq, reason, body FROM set_aside").fetchall()
+    assert kept == [(5, reason, body)]
+
+
 # A disk that fails.
 
 
@@ -359,7 +379,8 @@ async def test_damage_found_later_moves_the_file_aside_and_the_work_goes_on(way:
 
     async with running(way.writer.commit(), way.writer.send()):
         await eventually(lambda: way.depth() == 300)
-        way.spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        emptied = "PRAGMA wal_checkpoint(TRUNCATE)"
+        await way.writer._on_disk(lambda: way.spool._db.execute(emptied).fetchall())
         file = way.spool._path
         file.write_bytes(file.read_bytes()[:4096] + random.Random(7).randbytes(80_000))
         with closing(sqlite3.connect(file)) as other:

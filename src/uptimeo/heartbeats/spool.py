@@ -11,13 +11,14 @@ from pathlib import Path
 from time import time
 
 from uptimeo.domain.errors import FatalError
-from uptimeo.heartbeats.spool_file import hold, is_damage, move_aside, open_file
-from uptimeo.heartbeats.spooled import Spooled
+from uptimeo.heartbeats.spool_file import ROWS, hold, is_damage, move_aside, open_file
+from uptimeo.heartbeats.spooled import Spooled, as_stored, checksum
 from uptimeo.heartbeats.thinning import thin
 
 _THIN_AT = 0.95
 _THIN_ROWS = 20_000
 _DROP_ROWS = 2_000
+_INSERT = "INSERT INTO queue (body, crc) VALUES (?, ?)"
 
 
 class Spool:
@@ -52,23 +53,19 @@ class Spool:
     def append(self, bodies: Sequence[str]) -> None:
         """Keep these; they survive a crash and a power cut once this returns."""
         with self._db:
-            self._db.executemany("INSERT INTO queue (body) VALUES (?)", [(b,) for b in bodies])
+            self._db.executemany(_INSERT, [(body, checksum(body)) for body in bodies])
         if self.size() > _THIN_AT * self._max_bytes:
             self._make_room()
 
     def newest(self, limit: int) -> list[Spooled]:
         """The last that arrived, in order of arrival."""
-        query = "SELECT seq, CAST(body AS TEXT) FROM queue ORDER BY seq DESC LIMIT ?"
-        rows = self._db.execute(query, (limit,)).fetchall()
-        return [Spooled(seq, body) for seq, body in reversed(rows)]
+        rows = self._db.execute(f"{ROWS} ORDER BY seq DESC LIMIT ?", (limit,)).fetchall()
+        return [as_stored(*row) for row in reversed(rows)]
 
     def oldest(self, limit: int) -> list[Spooled]:
         """The next ones to send."""
-        # CAST, as a damaged row may have become a blob: PostgreSQL refuses it, and it is set aside.
-        rows = self._db.execute(
-            "SELECT seq, CAST(body AS TEXT) FROM queue ORDER BY seq LIMIT ?", (limit,)
-        )
-        return [Spooled(seq, body) for seq, body in rows]
+        rows = self._db.execute(f"{ROWS} ORDER BY seq LIMIT ?", (limit,))
+        return [as_stored(*row) for row in rows]
 
     def remove(self, sent: Sequence[Spooled]) -> None:
         """Forget what PostgreSQL has committed."""
@@ -104,8 +101,8 @@ class Spool:
 
     def _make_room(self) -> None:
         """One step: thin the next part, or drop from the oldest when all of it is thin."""
-        query = "SELECT seq, CAST(body AS TEXT) FROM queue WHERE seq > ? ORDER BY seq LIMIT ?"
-        part = [Spooled(*row) for row in self._db.execute(query, (self._thinned_to, _THIN_ROWS))]
+        query = f"{ROWS} WHERE seq > ? ORDER BY seq LIMIT ?"
+        part = [as_stored(*row) for row in self._db.execute(query, (self._thinned_to, _THIN_ROWS))]
         expendable = thin(part)
         if part:
             self._thinned_to = part[-1].seq

@@ -14,7 +14,8 @@ from uptimeo.domain.errors import FatalError
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queue (
     seq  INTEGER PRIMARY KEY AUTOINCREMENT,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    crc  INTEGER
 );
 CREATE TABLE IF NOT EXISTS set_aside (
     seq    INTEGER PRIMARY KEY,
@@ -23,6 +24,8 @@ CREATE TABLE IF NOT EXISTS set_aside (
     body   TEXT NOT NULL
 );
 """
+# The bytes as they are: damage may have made a blob of a text, or no UTF-8.
+ROWS = "SELECT seq, CAST(body AS BLOB), crc FROM queue"
 _NOT_THE_FILE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -63,12 +66,19 @@ def open_file(path: Path) -> sqlite3.Connection:
             db.execute(f"PRAGMA {pragma}")
         _check(db)
         db.executescript(_SCHEMA)
+        if not has_checksums(db):
+            db.execute("ALTER TABLE queue ADD COLUMN crc INTEGER")
         with db:  # a damaged header may make the file read-only
             db.execute("DELETE FROM queue WHERE seq < 0")
     except (sqlite3.DatabaseError, UnicodeDecodeError):  # the latter: its message quotes the file
         db.close()
         raise
     return db
+
+
+def has_checksums(db: sqlite3.Connection) -> bool:
+    """Whether the file was made, or has been taken over, by a release that makes checksums."""
+    return any(column[1] == "crc" for column in db.execute("PRAGMA table_info(queue)"))
 
 
 def _check(db: sqlite3.Connection) -> None:

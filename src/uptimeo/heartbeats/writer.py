@@ -185,10 +185,12 @@ class HeartbeatWriter:
             self._spooled.set()
 
     async def _deliver(self, batch: Sequence[Spooled]) -> None:
-        """Store a batch; what damage made unreadable is set aside before it is sent."""
+        """Store a batch; what was damaged on disk is set aside before it is sent."""
         readable = {}
         for row in batch:
-            if (fields := _fields(row.body)) is None:
+            if not row.sound:
+                await self._refuse(row, f"damaged on disk: the checksum of row {row.seq} is wrong")
+            elif (fields := _fields(row.body)) is None:
                 await self._refuse(row, "not a heartbeat")
             else:
                 readable[row] = fields
