@@ -403,6 +403,43 @@ async def test_a_spool_that_was_damaged_at_the_start_is_told_of(tmp_path: Path) 
     await way.writer.aclose()
 
 
+async def test_of_a_file_that_was_cut_short_the_rest_is_sent(tmp_path: Path) -> None:
+    bodies = [to_wire(slot(number)) for number in range(300)]
+    with closing(Spool(tmp_path / "spool")) as earlier:
+        earlier.append(bodies)
+    file = tmp_path / "spool" / "spool.db"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    way = Way(tmp_path / "spool")
+
+    async with running(way.writer.commit(), way.writer.send()):
+        await eventually(lambda: bool(way.book.lines("spool_salvaged")))
+        await way.all_forgotten()
+
+    assert set(way.sink.stored()) <= set(bodies)
+    (line,) = way.book.lines("spool_salvaged")
+    assert line["heartbeats"] == len(way.sink.stored()) > 100
+    await way.writer.aclose()
+
+
+async def test_what_is_salvaged_altered_is_set_aside_and_never_sent(tmp_path: Path) -> None:
+    with closing(Spool(tmp_path / "spool")) as earlier:
+        earlier.append([to_wire(slot(number)) for number in range(300)])
+    file = tmp_path / "spool" / "spool.db"
+    flipped = to_wire(slot(3)).replace('"up"', '"uq"').encode()
+    content = file.read_bytes().replace(to_wire(slot(3)).encode(), flipped)
+    file.write_bytes(content[: len(content) // 2])
+    way = Way(tmp_path / "spool")
+
+    async with running(way.writer.commit(), way.writer.send()):
+        await eventually(lambda: bool(way.sink.refused))
+        await way.all_forgotten()
+
+    assert flipped.decode() not in way.sink.stored()
+    ((body, reason),) = way.sink.refused
+    assert (body, reason.startswith("damaged on disk")) == (flipped.decode(), True)
+    await way.writer.aclose()
+
+
 # The bound of the memory.
 
 

@@ -18,6 +18,7 @@ from uptimeo.heartbeats.thinning import thin
 _THIN_AT = 0.95
 _THIN_ROWS = 20_000
 _DROP_ROWS = 2_000
+_NEVER = -1  # no text has this checksum
 _INSERT = "INSERT INTO queue (body, crc) VALUES (?, ?)"
 
 
@@ -56,6 +57,14 @@ class Spool:
             self._db.executemany(_INSERT, [(body, checksum(body)) for body in bodies])
         if self.size() > _THIN_AT * self._max_bytes:
             self._make_room()
+
+    def restore(self, salvaged: Sequence[Spooled]) -> None:
+        """Take up rows of a damaged file. One that is not sound is kept, and stays so."""
+        with self._db:
+            self._db.executemany(
+                _INSERT,
+                [(row.body, checksum(row.body) if row.sound else _NEVER) for row in salvaged],
+            )
 
     def newest(self, limit: int) -> list[Spooled]:
         """The last that arrived, in order of arrival."""

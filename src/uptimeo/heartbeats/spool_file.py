@@ -1,11 +1,9 @@
-"""Can this file hold heartbeats, and what can be saved of one that cannot?"""
+"""Can this file hold heartbeats, and where does one go that cannot?"""
 
 import fcntl
-import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from time import time_ns
 
@@ -37,8 +35,6 @@ _NOT_THE_FILE = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
-_SALVAGE_ROWS = 256
-_SALVAGE_MOST = 5_000_000
 
 
 def hold(path: Path) -> int:
@@ -59,7 +55,7 @@ def open_file(path: Path) -> sqlite3.Connection:
     """A database that was checked and can be written, new if there was none."""
     path.touch(mode=0o600)
     db = sqlite3.connect(path, check_same_thread=False, timeout=2.0)
-    db.text_factory = _text
+    db.text_factory = as_text
     try:
         # FULL: a heartbeat that was accepted survives a power cut, not just a crash.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1000"):
@@ -87,8 +83,8 @@ def _check(db: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(found)
 
 
-def _text(stored: bytes) -> str:
-    """A damaged text is read all the same; PostgreSQL then judges it, and nothing else waits."""
+def as_text(stored: bytes) -> str:
+    """A damaged text is read all the same; its checksum then judges it, and nothing else waits."""
     return stored.decode("utf-8", "replace")
 
 
@@ -108,49 +104,3 @@ def move_aside(path: Path) -> Path:
         with suppress(FileNotFoundError):
             path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
     return aside
-
-
-def salvage(path: Path) -> Iterator[list[str]]:
-    """The heartbeats of a damaged file that can still be read, in groups.
-
-    It is read by ranges of row numbers, so that one bad page costs the rows on it and no more.
-    Some of them may have been sent already: sending a heartbeat again is harmless.
-    """
-    with suppress(sqlite3.Error, UnicodeDecodeError), closing(_read_only(path)) as db:
-        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'queue'").fetchone()
-        last = int(row[0]) if row else 0
-        first = _first_row(db, last)
-        for start in range(first, last + 1, _SALVAGE_ROWS):
-            yield [body for body in _rows(db, start, start + _SALVAGE_ROWS) if _is_heartbeat(body)]
-
-
-def _read_only(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0, check_same_thread=False)
-    db.text_factory = _text
-    return db
-
-
-def _first_row(db: sqlite3.Connection, last: int) -> int:
-    """Most of what was ever in the file is sent and gone; do not walk through its numbers."""
-    with suppress(sqlite3.Error):
-        found = db.execute("SELECT min(seq) FROM queue").fetchone()[0]
-        return last + 1 if found is None else max(1, int(found))
-    return max(1, last - _SALVAGE_MOST)
-
-
-def _rows(db: sqlite3.Connection, start: int, end: int) -> list[str]:
-    try:
-        query = "SELECT CAST(body AS TEXT) FROM queue WHERE seq >= ? AND seq < ?"
-        return [str(body) for (body,) in db.execute(query, (start, end))]
-    except sqlite3.Error:
-        if end - start <= 1:
-            return []
-        middle = (start + end) // 2
-        return _rows(db, start, middle) + _rows(db, middle, end)
-
-
-def _is_heartbeat(body: str) -> bool:
-    try:
-        return isinstance(json.loads(body)["monitor_id"], int)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False

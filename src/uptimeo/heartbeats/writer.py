@@ -16,8 +16,8 @@ from typing import Any, Protocol, TypeVar
 from uptimeo.domain.errors import RejectedError, TransientError
 from uptimeo.domain.heartbeat import Heartbeat, Ingested, to_wire
 from uptimeo.domain.presence import SpoolState
+from uptimeo.heartbeats.salvage import salvage
 from uptimeo.heartbeats.spool import Spool
-from uptimeo.heartbeats.spool_file import salvage
 from uptimeo.heartbeats.spooled import Spooled
 from uptimeo.telemetry import Log
 
@@ -159,8 +159,8 @@ class HeartbeatWriter:
         saved, groups = 0, salvage(damaged)
         while (group := await self._on_disk(lambda: next(groups, None))) is not None:
             if group:
-                await self._on_disk(lambda rows=group: self._spool.append(rows))  # type: ignore[misc]
-                saved += len(group)
+                await self._on_disk(lambda rows=group: self._spool.restore(rows))  # type: ignore[misc]
+                saved += sum(row.sound for row in group)
                 self._spooled.set()
         self._log.spool_salvaged(str(damaged), saved)
 
