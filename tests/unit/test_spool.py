@@ -17,6 +17,7 @@ from uptimeo.domain.errors import FatalError
 from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.spooled import Spooled
 
+FILES = ["spool.db", "spool.db-wal", "spool.db-shm", "spool.ledger", "spool.lock"]
 BODIES = [f'{{"number":{number},"text":"{"x" * 300}"}}' for number in range(200)]
 
 
@@ -63,7 +64,7 @@ def test_what_came_first_is_the_oldest(spool: Spool) -> None:
 def test_a_new_spool_is_empty(spool: Spool) -> None:
     assert spool.depth() == 0
     assert spool.oldest(10) == []
-    assert spool.moved_aside is None
+    assert spool.asides() == []
 
 
 def test_nothing_appended_is_nothing_kept(spool: Spool) -> None:
@@ -133,7 +134,7 @@ def test_everything_is_still_there_after_a_restart(directory: Path) -> None:
     with closing(Spool(directory)) as spool:
         assert bodies(spool) == ["a", "c"]
         assert aside(spool) == [(2, "no such day", "bad")]
-        assert spool.moved_aside is None
+        assert spool.asides() == []
 
 
 def test_a_second_agent_is_refused_and_told_what_to_set(spool: Spool, directory: Path) -> None:
@@ -166,7 +167,7 @@ def test_only_the_owner_may_read_it(spool: Spool, directory: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
 
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert modes == dict.fromkeys(["spool.db", "spool.db-wal", "spool.db-shm", "spool.lock"], 0o600)
+    assert modes == dict.fromkeys(FILES, 0o600)
 
 
 def test_a_directory_that_cannot_be_made_is_fatal_and_names_the_variable(tmp_path: Path) -> None:
@@ -253,8 +254,8 @@ def test_a_file_that_is_no_database_is_kept_aside(directory: Path) -> None:
     (directory / "spool.db").write_bytes(b"this is not a database" * 300)
 
     with closing(Spool(directory)) as spool:
-        assert spool.moved_aside is not None
-        assert spool.moved_aside.read_bytes().startswith(b"this is not")
+        assert len(spool.asides()) == 1
+        assert spool.asides()[0].read_bytes().startswith(b"this is not")
         assert spool.depth() == 0
 
 
@@ -314,7 +315,7 @@ def test_a_file_of_a_release_without_checksums_is_taken_over(directory: Path) ->
         assert bodies(spool) == [*BODIES, "new"]
         assert all(row.sound for row in spool.oldest(10**6))
         assert aside(spool) == [(9999, "no such day", "bad")]
-        assert spool.moved_aside is None
+        assert spool.asides() == []
 
 
 def test_a_text_that_became_a_blob_is_read_as_text(directory: Path) -> None:
@@ -336,7 +337,7 @@ def test_a_header_that_makes_the_file_read_only_is_damage(directory: Path) -> No
     with closing(Spool(directory)) as spool:
         spool.append(["new"])
 
-        assert spool.moved_aside is not None
+        assert len(spool.asides()) == 1
         assert bodies(spool) == ["new"]
 
 
@@ -355,7 +356,7 @@ def test_damage_that_is_found_later_is_healed_by_reopening(directory: Path) -> N
         spool.reopen()
         spool.append(["new"])
 
-        assert spool.moved_aside is not None
+        assert len(spool.asides()) == 1
         assert bodies(spool) == ["new"]
 
 
@@ -364,7 +365,7 @@ def test_reopening_a_healthy_file_keeps_everything(spool: Spool) -> None:
 
     spool.reopen()
 
-    assert spool.moved_aside is None
+    assert spool.asides() == []
     assert bodies(spool) == ["a", "b"]
 
 
@@ -425,7 +426,7 @@ def test_a_full_disk_is_no_damage_and_costs_no_heartbeat(directory: Path) -> Non
     assert "UPTIMEO_DATA_DIR" in done.stdout
     with closing(Spool(directory)) as spool:
         assert spool.depth() == 179
-        assert spool.moved_aside is None
+        assert spool.asides() == []
 
 
 @pytest.mark.parametrize("acknowledged", [1, 7, 40])

@@ -440,6 +440,62 @@ async def test_what_is_salvaged_altered_is_set_aside_and_never_sent(tmp_path: Pa
     await way.writer.aclose()
 
 
+async def told_of_loss(way: Way) -> list[tuple[int, bool]]:
+    """What the log says after a run in which one new heartbeat is stored."""
+    async with running(way.writer.commit(), way.writer.send()):
+        way.put(1)
+        await way.all_stored()
+        await way.all_forgotten()
+    return [(line["rows"], line["exact"]) for line in way.book.lines("spool_lost")]
+
+
+async def test_what_damage_took_is_told_once_and_counted_as_dropped(tmp_path: Path) -> None:
+    bodies = [to_wire(slot(number)) for number in range(1000, 1300)]
+    with closing(Spool(tmp_path / "spool")) as earlier:
+        earlier.append(bodies)
+    file = tmp_path / "spool" / "spool.db"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    way = Way(tmp_path / "spool")
+
+    told = await told_of_loss(way)
+
+    lost = len(set(bodies) - set(way.sink.stored()))
+    assert 100 < lost < 300
+    assert (told, (await way.writer.state()).dropped) == ([(lost, True)], lost)
+    await way.writer.aclose()
+    after = Way(tmp_path / "spool")
+    assert await told_of_loss(after) == []
+    await after.writer.aclose()
+
+
+async def test_a_loop_that_finds_no_room_for_what_it_salvages_goes_on(tmp_path: Path) -> None:
+    class Full(FaultySpool):
+        def restore(self, damaged: Path, rows: Any) -> None:
+            self._fail("restore")
+            super().restore(damaged, rows)
+
+    with closing(Spool(tmp_path / "spool")) as earlier:
+        earlier.append([to_wire(slot(number)) for number in range(1000, 1300)])
+    file = tmp_path / "spool" / "spool.db"
+    file.write_bytes(file.read_bytes()[:-4096])
+    way = Way(tmp_path / "spool", spool=Full(tmp_path / "spool"))
+    way.disk.broken = {"restore"}
+
+    async with running(way.writer.commit(), way.writer.send()):
+        way.put(1)
+        await way.all_stored()
+        assert way.book.lines("spool_salvaged") == way.book.lines("spool_lost") == []
+        way.disk.broken = {"append"}
+        way.put(1)
+        await eventually(lambda: len(way.book.lines("spool_lost")) == 1)
+        way.disk.broken = set()
+        await way.all_stored()
+
+    (line,) = way.book.lines("spool_lost")
+    assert line["rows"] == 302 - len(set(way.sink.slots()))
+    await way.writer.aclose()
+
+
 # The bound of the memory.
 
 

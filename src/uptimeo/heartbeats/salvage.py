@@ -7,7 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from uptimeo.heartbeats.spool_file import ROWS, as_text, has_checksums
+from uptimeo.heartbeats.spool_file import ROWS, as_text, has_checksums, removals
 from uptimeo.heartbeats.spooled import Spooled, as_stored
 
 _WINDOW = 256
@@ -21,7 +21,7 @@ def salvage(path: Path, after: int = 0, last: int = 0) -> Iterator[list[Spooled]
     0 if none is. The file is read by ranges of numbers, so that one bad page costs the rows on
     it and no more. Some of them may have been sent already: sending them again is harmless.
     """
-    with suppress(sqlite3.Error), closing(read_only(path)) as db:
+    with suppress(sqlite3.Error), closing(_read_only(path)) as db:
         query = ROWS if has_checksums(db) else ROWS.replace("crc", "NULL")
         last = _last(db, after, last)
         at = _next(db, after + 1)
@@ -30,7 +30,14 @@ def salvage(path: Path, after: int = 0, last: int = 0) -> Iterator[list[Spooled]
             at = _next(db, at + _WINDOW)
 
 
-def read_only(path: Path) -> sqlite3.Connection:
+def removals_in(path: Path) -> int | None:
+    """How often rows were removed from a damaged file, if it still says so."""
+    with suppress(sqlite3.Error), closing(_read_only(path)) as db:
+        return removals(db)
+    return None
+
+
+def _read_only(path: Path) -> sqlite3.Connection:
     """A connection that changes nothing and reads whatever it can."""
     uri = f"{path.absolute().as_uri()}?mode=ro"
     db = sqlite3.connect(uri, uri=True, timeout=2.0, check_same_thread=False)

@@ -6,11 +6,14 @@ Methods block for a disk's fsync; the writer calls them from a thread of their o
 
 import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from time import time
 
 from uptimeo.domain.errors import FatalError
+from uptimeo.heartbeats.account import Account, Loss
+from uptimeo.heartbeats.ledger import Ledger
+from uptimeo.heartbeats.salvage import removals_in, salvage
 from uptimeo.heartbeats.spool_file import ROWS, hold, is_damage, move_aside, open_file
 from uptimeo.heartbeats.spooled import Spooled, as_stored, checksum
 from uptimeo.heartbeats.thinning import thin
@@ -19,6 +22,7 @@ _THIN_AT = 0.95
 _THIN_ROWS = 20_000
 _DROP_ROWS = 2_000
 _NEVER = -1  # no text has this checksum
+_REMOVALS = "PRAGMA user_version = {:d}"
 _INSERT = "INSERT INTO queue (body, crc) VALUES (?, ?)"
 
 
@@ -35,11 +39,12 @@ class Spool:
         self._thinned_to = 0
         self.dropped = 0
         self._path = directory / "spool.db"
-        self.moved_aside: Path | None
+        self._account = Account()
+        self._ledger = Ledger(directory / "spool.ledger")
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._lock = hold(directory / "spool.lock")
-            self._db = self._usable()
+            self._db = self._usable(self._ledger.read())
         except (OSError, sqlite3.Error) as error:
             raise FatalError(
                 f"the spool {directory} cannot be used: {error}:"
@@ -49,22 +54,45 @@ class Spool:
     def reopen(self) -> None:
         """After an error: go on with the file, or with a new one if SQLite cannot use it."""
         self._db.close()
-        self._db = self._usable()
+        self._db = self._usable(self._account)
 
     def append(self, bodies: Sequence[str]) -> None:
         """Keep these; they survive a crash and a power cut once this returns."""
         with self._db:
             self._db.executemany(_INSERT, [(body, checksum(body)) for body in bodies])
+        self._acknowledge(len(bodies))
         if self.size() > _THIN_AT * self._max_bytes:
             self._make_room()
 
-    def restore(self, salvaged: Sequence[Spooled]) -> None:
+    def asides(self) -> list[Path]:
+        """The damaged files whose salvage is not complete, the oldest first."""
+        return [self._path.with_name(aside.file) for aside in self._account.asides]
+
+    def salvage(self, damaged: Path) -> Iterator[list[Spooled]]:
+        """What can be read of a file aside, in groups: each is for `restore`, then the next."""
+        (aside,) = (a for a in self._account.asides if a.file == damaged.name)
+        return salvage(damaged, aside.after, aside.missing[-1][1] if aside.missing else 0)
+
+    def restore(self, damaged: Path, rows: Sequence[Spooled]) -> None:
         """Take up rows of a damaged file. One that is not sound is kept, and stays so."""
         with self._db:
             self._db.executemany(
-                _INSERT,
-                [(row.body, checksum(row.body) if row.sound else _NEVER) for row in salvaged],
+                _INSERT, [(row.body, checksum(row.body) if row.sound else _NEVER) for row in rows]
             )
+        self._account = self._account.restored(damaged.name, [row.seq for row in rows])
+        self._acknowledge(len(rows))
+
+    def abandon(self, damaged: Path) -> None:
+        """There is no more to be had from this file: what is still missing of it is lost."""
+        self._enter(self._account.salvaged(damaged.name))
+
+    def loss(self) -> Loss | None:
+        """How much of what was acknowledged is lost and not told yet, if any is."""
+        return self._account.loss()
+
+    def settle(self) -> None:
+        """The loss has been told."""
+        self._enter(self._account.settled())
 
     def newest(self, limit: int) -> list[Spooled]:
         """The last that arrived, in order of arrival."""
@@ -78,17 +106,20 @@ class Spool:
 
     def remove(self, sent: Sequence[Spooled]) -> None:
         """Forget what PostgreSQL has committed."""
+        numbers = [row.seq for row in sent]
+        self._enter(self._account.removed(numbers))
         with self._db:
-            self._db.executemany("DELETE FROM queue WHERE seq = ?", [(s.seq,) for s in sent])
+            self._delete(numbers)
 
     def set_aside(self, row: Spooled, reason: str) -> None:
         """Keep a heartbeat that PostgreSQL refuses out of everybody's way."""
+        self._enter(self._account.removed([row.seq]))
         with self._db:
             self._db.execute(
                 "INSERT OR REPLACE INTO set_aside VALUES (?, ?, ?, ?)",
                 (row.seq, time(), reason, row.body),
             )
-            self._db.execute("DELETE FROM queue WHERE seq = ?", (row.seq,))
+            self._delete([row.seq])
 
     def size(self) -> int:
         """Bytes in use."""
@@ -106,6 +137,7 @@ class Spool:
     def close(self) -> None:
         """Close the file and let another process have the directory."""
         self._db.close()
+        self._ledger.close()
         os.close(self._lock)
 
     def _make_room(self) -> None:
@@ -122,12 +154,34 @@ class Spool:
         if len(part) < _THIN_ROWS:
             self._thinned_to = 0  # the next step begins again with what has arrived since
 
-    def _usable(self) -> sqlite3.Connection:
-        self.moved_aside = None
+    def _usable(self, account: Account | None) -> sqlite3.Connection:
+        """Open the file or begin a new one, and take stock."""
         try:
-            return open_file(self._path)
+            db, found = open_file(self._path)
+            known = account or Account(exact=found.removals == 0)
+            self._enter(known.opened(found))
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if not is_damage(error, self._path):
                 raise
-            self.moved_aside = move_aside(self._path)
-            return open_file(self._path)
+            damaged = move_aside(self._path)
+            db, found = open_file(self._path)
+            known = account or Account(exact=False)
+            self._enter(known.moved_aside(damaged.name, removals_in(damaged), found))
+        self._ledger.sync()
+        if not found.removals:
+            db.execute(_REMOVALS.format(self._account.removals))
+        return db
+
+    def _acknowledge(self, count: int) -> None:
+        """Enter the last rows that were inserted: within a transaction their numbers follow."""
+        if count:
+            last: int = self._db.execute("SELECT last_insert_rowid()").fetchone()[0]
+            self._enter(self._account.acknowledged(last - count + 1, last))
+
+    def _delete(self, numbers: Sequence[int]) -> None:
+        self._db.executemany("DELETE FROM queue WHERE seq = ?", [(number,) for number in numbers])
+        self._db.execute(_REMOVALS.format(self._account.removals))
+
+    def _enter(self, account: Account) -> None:
+        self._account = account
+        self._ledger.write(account)

@@ -8,6 +8,8 @@ from pathlib import Path
 from time import time_ns
 
 from uptimeo.domain.errors import FatalError
+from uptimeo.heartbeats.account import Content
+from uptimeo.heartbeats.row_numbers import ranges
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queue (
@@ -51,8 +53,8 @@ def hold(path: Path) -> int:
     return lock
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """A database that was checked and can be written, new if there was none."""
+def open_file(path: Path) -> tuple[sqlite3.Connection, Content]:
+    """A database that was checked and can be written, new if there was none; and what is in it."""
     path.touch(mode=0o600)
     db = sqlite3.connect(path, check_same_thread=False, timeout=2.0)
     db.text_factory = as_text
@@ -66,10 +68,21 @@ def open_file(path: Path) -> sqlite3.Connection:
             db.execute("ALTER TABLE queue ADD COLUMN crc INTEGER")
         with db:  # a damaged header may make the file read-only
             db.execute("DELETE FROM queue WHERE seq < 0")
+        return db, _content(db)
     except (sqlite3.DatabaseError, UnicodeDecodeError):  # the latter: its message quotes the file
         db.close()
         raise
-    return db
+
+
+def _content(db: sqlite3.Connection) -> Content:
+    waiting = ranges(seq for (seq,) in db.execute("SELECT seq FROM queue ORDER BY seq"))
+    return Content(waiting=waiting, removals=removals(db))
+
+
+def removals(db: sqlite3.Connection) -> int:
+    """How often rows were removed, as the file itself keeps count."""
+    count: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return count
 
 
 def has_checksums(db: sqlite3.Connection) -> bool:
