@@ -158,6 +158,47 @@ def test_rows_of_a_file_that_is_gone_are_counted(closed: Path) -> None:
         assert spool.loss() == Loss(250, exact=True)
 
 
+@pytest.mark.parametrize("emptied", [False, True], ids=["gone", "emptied"])
+def test_the_log_of_a_file_that_is_gone_is_kept_and_its_rows_are_salvaged(
+    directory: Path, *, emptied: bool
+) -> None:
+    file = directory / "spool.db"
+    log = file.with_name("spool.db-wal").read_bytes()
+    file.write_bytes(b"") if emptied else file.unlink()
+
+    with closing(Spool(directory)) as spool:
+        (damaged,) = spool.asides()
+        salvaged(spool)
+
+        assert spool.depth() == 250
+        assert spool.loss() is None
+        assert damaged.with_name(damaged.name + "-wal").read_bytes() == log
+
+
+def test_a_log_that_lost_its_file_and_its_beginning_is_counted(directory: Path) -> None:
+    (directory / "spool.db").unlink()
+    log = directory / "spool.db-wal"
+    log.write_bytes(log.read_bytes()[20_000:])
+
+    with closing(Spool(directory)) as spool:
+        salvaged(spool)
+
+        assert spool.loss() == Loss(250, exact=True)
+
+
+def test_the_log_of_a_file_that_is_gone_may_be_the_rest_of_a_longer_one(directory: Path) -> None:
+    with closing(Spool(directory)) as spool:
+        spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        spool.append(["new"])
+        shutil.copytree(directory, directory.with_name("again"))
+    (directory.with_name("again") / "spool.db").unlink()
+
+    with closing(Spool(directory.with_name("again"))) as spool:
+        salvaged(spool)
+
+        assert spool.loss() == Loss(251 - spool.depth(), exact=True)
+
+
 def test_of_a_file_that_was_cut_the_rows_behind_the_cut_are_counted(closed: Path) -> None:
     closed.write_bytes(closed.read_bytes()[:40_000])
 

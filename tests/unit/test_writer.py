@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
@@ -437,6 +438,23 @@ async def test_what_is_salvaged_altered_is_set_aside_and_never_sent(tmp_path: Pa
     assert flipped.decode() not in way.sink.stored()
     ((body, reason),) = way.sink.refused
     assert (body, reason.startswith("damaged on disk")) == (flipped.decode(), True)
+    await way.writer.aclose()
+
+
+async def test_a_log_that_lost_its_file_is_told_of_and_sent(tmp_path: Path) -> None:
+    bodies = [to_wire(slot(number)) for number in range(1000, 1300)]
+    with closing(Spool(tmp_path / "earlier")) as earlier:
+        earlier.append(bodies)
+        shutil.copytree(tmp_path / "earlier", tmp_path / "spool")
+    (tmp_path / "spool" / "spool.db").unlink()
+    way = Way(tmp_path / "spool")
+
+    async with running(way.writer.commit(), way.writer.send()):
+        await eventually(lambda: len(way.sink.stored()) == 300)
+
+    assert set(way.sink.stored()) == set(bodies)
+    assert "spool_moved_aside" in way.book.events()
+    assert "spool_lost" not in way.book.events()
     await way.writer.aclose()
 
 

@@ -14,7 +14,14 @@ from uptimeo.domain.errors import FatalError
 from uptimeo.heartbeats.account import Account, Loss
 from uptimeo.heartbeats.ledger import Ledger
 from uptimeo.heartbeats.salvage import removals_in, salvage
-from uptimeo.heartbeats.spool_file import ROWS, hold, is_damage, move_aside, open_file
+from uptimeo.heartbeats.spool_file import (
+    ROWS,
+    hold,
+    is_damage,
+    move_aside,
+    move_log_aside,
+    open_file,
+)
 from uptimeo.heartbeats.spooled import Spooled, as_stored, checksum
 from uptimeo.heartbeats.thinning import thin
 
@@ -29,7 +36,8 @@ _INSERT = "INSERT INTO queue (body, crc) VALUES (?, ?)"
 class Spool:
     """A durable queue of one process. Opening a directory that another holds is a FatalError.
 
-    A file that SQLite cannot use is moved aside as `spool.db.bad-<time>`, and a new one begun.
+    A file that SQLite cannot use is moved aside as `spool.db.bad-<time>`, and a new one begun; so
+    is a log that has lost its file.
     Near `max_bytes` the heartbeats that tell the least are thinned out, and only if that is not
     enough the oldest dropped; `dropped` counts both.
     """
@@ -157,14 +165,16 @@ class Spool:
     def _usable(self, account: Account | None) -> sqlite3.Connection:
         """Open the file or begin a new one, and take stock."""
         try:
+            damaged = move_log_aside(self._path)
             db, found = open_file(self._path)
-            known = account or Account(exact=found.removals == 0)
-            self._enter(known.opened(found))
         except (sqlite3.DatabaseError, UnicodeDecodeError) as error:
             if not is_damage(error, self._path):
                 raise
             damaged = move_aside(self._path)
             db, found = open_file(self._path)
+        if damaged is None:
+            self._enter((account or Account(exact=found.removals == 0)).opened(found))
+        else:
             known = account or Account(exact=False)
             self._enter(known.moved_aside(damaged.name, removals_in(damaged), found))
         self._ledger.sync()

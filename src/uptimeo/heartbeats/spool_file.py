@@ -26,6 +26,7 @@ CREATE TABLE IF NOT EXISTS set_aside (
 """
 # The bytes as they are: damage may have made a blob of a text, or no UTF-8.
 ROWS = "SELECT seq, CAST(body AS BLOB), crc FROM queue"
+_BESIDE = ("-wal", "-shm")
 _NOT_THE_FILE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -111,9 +112,38 @@ def is_damage(error: Exception, path: Path) -> bool:
 
 def move_aside(path: Path) -> Path:
     """Keep a damaged file under another name; answers with it."""
-    aside = path.with_name(f"{path.name}.bad-{time_ns() // 1_000_000}")
+    aside = _name_aside(path)
     path.rename(aside)
-    for suffix in ("-wal", "-shm"):
+    for suffix in _BESIDE:
         with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+            _beside(path, suffix).rename(_beside(aside, suffix))
     return aside
+
+
+def move_log_aside(path: Path) -> Path | None:
+    """Keep a log whose database is gone, as SQLite would delete it; None if there is none.
+
+    It is put beside an empty database of the same form, with which SQLite can read it.
+    """
+    log = _beside(path, "-wal")
+    if _size(path) or not _size(log):
+        return None
+    aside = _name_aside(path)
+    open_file(aside)[0].close()
+    log.rename(_beside(aside, "-wal"))
+    return aside
+
+
+def _name_aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.bad-{time_ns() // 1_000_000}")
+
+
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
