@@ -166,3 +166,19 @@ def test_a_full_spool_thins_before_it_drops(tmp_path: Path) -> None:
     assert bodies.count("down") == 10
     assert spool.dropped > 0
     spool.close()
+
+
+def test_what_is_salvaged_keeps_the_bound_too(tmp_path: Path) -> None:
+    path = a_file(tmp_path, 6000)
+    path.write_bytes(path.read_bytes()[:-PAGE])
+
+    with closing(Spool(tmp_path, max_bytes=500_000)) as spool:
+        (damaged,) = spool.asides()
+        for group in spool.salvage(damaged):
+            spool.restore(damaged, group)
+        spool.abandon(damaged)
+
+        assert spool.size() < 1_000_000
+        loss = spool.loss()
+        assert loss is not None
+        assert spool.depth() + spool.dropped + loss.rows == 6000

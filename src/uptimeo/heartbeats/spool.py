@@ -69,8 +69,7 @@ class Spool:
         with self._db:
             self._db.executemany(_INSERT, [(body, checksum(body)) for body in bodies])
         self._acknowledge(len(bodies))
-        if self.size() > _THIN_AT * self._max_bytes:
-            self._make_room()
+        self._stay_bounded()
 
     def asides(self) -> list[Path]:
         """The damaged files whose salvage is not complete, the oldest first."""
@@ -89,6 +88,7 @@ class Spool:
             )
         self._account = self._account.restored(damaged.name, [row.seq for row in rows])
         self._acknowledge(len(rows))
+        self._stay_bounded()
 
     def abandon(self, damaged: Path) -> None:
         """There is no more to be had from this file: what is still missing of it is lost."""
@@ -148,6 +148,10 @@ class Spool:
         self._ledger.close()
         os.close(self._lock)
 
+    def _stay_bounded(self) -> None:
+        if self.size() > _THIN_AT * self._max_bytes:
+            self._make_room()
+
     def _make_room(self) -> None:
         """One step: thin the next part, or drop from the oldest when all of it is thin."""
         query = f"{ROWS} WHERE seq > ? ORDER BY seq LIMIT ?"
@@ -157,7 +161,8 @@ class Spool:
             self._thinned_to = part[-1].seq
         if not expendable and self.size() > self._max_bytes:
             expendable = self.oldest(_DROP_ROWS)
-        self.remove(expendable)
+        if expendable:
+            self.remove(expendable)
         self.dropped += len(expendable)
         if len(part) < _THIN_ROWS:
             self._thinned_to = 0  # the next step begins again with what has arrived since
