@@ -258,7 +258,7 @@ class Log:
         )
 
     def heartbeat_set_aside(self, reason: str) -> None:
-        """PostgreSQL refuses a heartbeat itself; it is kept apart with the reason."""
+        """A heartbeat is refused or was damaged on disk; it is kept apart with the reason."""
         self._logger.error("heartbeat_set_aside", message="Failed to save heartbeat", reason=reason)
 
     def heartbeats_dropped(self, count: int) -> None:
@@ -277,6 +277,17 @@ class Log:
         """What could be read of a damaged spool is in the new one; the damaged file stays."""
         self._logger.warning(
             "spool_salvaged", message="Spool salvaged", path=path, heartbeats=count
+        )
+
+    def spool_lost(self, *, rows: int, exact: bool) -> None:
+        """Damage to the spool cost heartbeats; if not `exact`, its ledger is damaged or old."""
+        self._logger.error(
+            "spool_lost",
+            message=f"Spool damaged: {rows} heartbeats lost"
+            if exact
+            else "Spool damaged: how many heartbeats are lost is not known exactly",
+            rows=rows,
+            exact=exact,
         )
 
     def heartbeats_thinned(self, count: int) -> None:

@@ -11,7 +11,7 @@ from tests.faults.report import Fault, Result, Scale, carry_out, say, show
 
 _MODULES = (
     *("process", "database", "flush", "config"),
-    *("network", "clock", "pooler", "isolation", "spool", "simulation"),
+    *("network", "clock", "pooler", "isolation", "spool", "poison", "simulation"),
 )
 
 

@@ -30,21 +30,28 @@ class Specimen:
 
     The first `committed` bytes of the log hold what was acknowledged. What follows is the torn
     tail: groups whose fsync had not returned, or leftovers from before the last checkpoint.
+    What was `sent` has left again; damage may bring it back.
     """
 
     directory: Path
     acknowledged: frozenset[str]
+    sent: frozenset[str] = frozenset()
     under_way: frozenset[str] = frozenset()
     committed: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Damage:
-    """One way to damage the files in a directory; `harmless` if nothing acknowledged is in it."""
+    """One way to damage the files in a directory.
+
+    It is `harmless` if nothing acknowledged is in it. Loss is counted `exact`ly unless a row's
+    number can change: that row is sent, and missed under its old number.
+    """
 
     of: str
     do: Callable[[Path, Specimen, random.Random], None]
     harmless: bool = False
+    exact: bool = True
 
 
 def body(number: int) -> str:
@@ -58,7 +65,12 @@ def specimens() -> Iterator[Mapping[str, Specimen]]:
     """By name; they are copied, not used."""
     with tempfile.TemporaryDirectory(prefix="uptimeo-specimens-") as name:
         root = Path(name)
-        yield {"torn": _torn(root), "again": _again(root), "closed": _closed(root)}
+        yield {
+            "torn": _torn(root),
+            "again": _again(root),
+            "closed": _closed(root),
+            "sending": _sending(root),
+        }
 
 
 def _torn(root: Path) -> Specimen:
@@ -66,8 +78,10 @@ def _torn(root: Path) -> Specimen:
     with closing(Spool(root / "torn-work")) as spool:
         _fill(spool, range(_ROWS))
         committed = (root / "torn-work" / "spool.db-wal").stat().st_size
+        ledger = (root / "torn-work" / "spool.ledger").read_bytes()
         _fill(spool, range(_ROWS, _ROWS + _UNDER_WAY))
         shutil.copytree(root / "torn-work", root / "torn")
+        (root / "torn" / "spool.ledger").write_bytes(ledger)  # it waits for the fsync
     return Specimen(
         directory=root / "torn",
         acknowledged=frozenset(body(n) for n in range(_ROWS)),
@@ -97,6 +111,24 @@ def _closed(root: Path) -> Specimen:
     )
 
 
+def _sending(root: Path) -> Specimen:
+    """Killed while it took and sent; most of it is in the log, the removals too."""
+    dice, sent = random.Random(5), set()
+    with closing(Spool(root / "sending-work")) as spool:
+        for first in range(0, _ROWS, 10):
+            _fill(spool, range(first, first + 10))
+            rows = dice.choice([spool.newest, spool.oldest])(dice.randrange(8))
+            spool.remove(rows)
+            sent |= {row.body for row in rows}
+        shutil.copytree(root / "sending-work", root / "sending")
+    return Specimen(
+        directory=root / "sending",
+        acknowledged=frozenset(body(n) for n in range(_ROWS)) - sent,
+        sent=frozenset(sent),
+        committed=_end_of_commits((root / "sending" / "spool.db-wal").read_bytes()),
+    )
+
+
 def _fill(spool: Spool, numbers: range) -> None:
     for first in range(numbers.start, numbers.stop, _GROUP):
         spool.append([body(n) for n in range(first, first + _GROUP)])
@@ -106,11 +138,11 @@ def _end_of_commits(log: bytes) -> int:
     """Where the last commit of the log's present round ends, by the format of SQLite."""
     salts = log[16:24]
     end = place = _WAL_HEADER
-    while log[place + 8 : place + 16] == salts:
+    while place < len(log) and log[place + 8 : place + 16] == salts:
         (size,) = struct.unpack(">I", log[place + 4 : place + 8])
         place += _FRAME_HEADER + _PAGE
         end = place if size else end
-    assert _WAL_HEADER < end < len(log), "the log holds no round and a tail"
+    assert _WAL_HEADER < end <= len(log), "the log holds no round"
     return end
 
 
@@ -172,6 +204,18 @@ def _file_gone(at: Path, specimen: Specimen, dice: random.Random) -> None:
     (at / "spool.db").unlink()
 
 
+def _file_emptied(at: Path, specimen: Specimen, dice: random.Random) -> None:
+    _cut(at / "spool.db", 0)
+
+
+def _ledger_noise(at: Path, specimen: Specimen, dice: random.Random) -> None:
+    (at / "spool.ledger").write_bytes(dice.randbytes(dice.choice([0, 1, 100, _PAGE])))
+
+
+def _ledger_gone(at: Path, specimen: Specimen, dice: random.Random) -> None:
+    (at / "spool.ledger").unlink()
+
+
 def _cut(path: Path, size: int) -> None:
     with path.open("r+b") as file:
         file.truncate(size)
@@ -198,13 +242,20 @@ DAMAGES: Mapping[str, Damage] = {
     "leftovers in the log noise": Damage(of="again", do=_tail_noise, harmless=True),
     "index of the log noise": Damage(of="torn", do=_index_noise, harmless=True),
     "lock file noise": Damage(of="torn", do=_lock_noise, harmless=True),
+    "ledger noise": Damage(of="sending", do=_ledger_noise, harmless=True),
+    "ledger gone": Damage(of="sending", do=_ledger_gone, harmless=True),
     "log cut": Damage(of="torn", do=_log_cut),
     "bits of the log": Damage(of="torn", do=_log_bits),
     "log gone": Damage(of="torn", do=_log_gone),
-    "bits of the file": Damage(of="closed", do=_file_bits),
+    "log cut, some sent": Damage(of="sending", do=_log_cut),
+    "bits of the log, some sent": Damage(of="sending", do=_log_bits),
+    "log gone, some sent": Damage(of="sending", do=_log_gone),
+    "bits of the file": Damage(of="closed", do=_file_bits, exact=False),
     "pages of the file": Damage(of="closed", do=_file_pages),
     "file cut": Damage(of="closed", do=_file_cut),
+    "file gone": Damage(of="closed", do=_file_gone),
     "file gone, log there": Damage(of="torn", do=_file_gone),
+    "file emptied, log there": Damage(of="sending", do=_file_emptied),
 }
 
 

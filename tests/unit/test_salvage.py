@@ -3,10 +3,14 @@
 import json
 import random
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
+import pytest
+
+from uptimeo.heartbeats.salvage import salvage
 from uptimeo.heartbeats.spool import Spool
-from uptimeo.heartbeats.spool_file import salvage
+from uptimeo.heartbeats.spooled import Spooled
 
 PAGE = 4096
 
@@ -23,8 +27,19 @@ def a_file(directory: Path, rows: int) -> Path:
     return path
 
 
+def rows(path: Path, after: int = 0, last: int = 0) -> list[Spooled]:
+    return [row for group in salvage(path, after, last) for row in group]
+
+
 def saved(path: Path) -> set[int]:
-    return {json.loads(body)["monitor_id"] for group in salvage(path) for body in group}
+    return {json.loads(row.body)["monitor_id"] for row in rows(path) if row.sound}
+
+
+def with_page(path: Path, number: int, content: bytes) -> None:
+    """Damage one page, counted from 0."""
+    with path.open("r+b") as file:
+        file.seek(number * PAGE)
+        file.write(content)
 
 
 def test_an_undamaged_file_is_saved_whole(tmp_path: Path) -> None:
@@ -51,12 +66,79 @@ def test_what_is_no_database_saves_nothing(tmp_path: Path) -> None:
     assert saved(path) == set()
 
 
-def test_rows_that_are_no_heartbeats_are_left(tmp_path: Path) -> None:
-    spool = Spool(tmp_path)
-    spool.append(["{", "[]", '{"monitor_id": 1}', '{"monitor_id": "x"}'])
-    spool.close()
+def test_what_was_written_is_saved_as_it_was_whatever_it_says(tmp_path: Path) -> None:
+    bodies = ["{", "[]", '{"monitor_id": 1}', '{"monitor_id": "x"}']
+    with closing(Spool(tmp_path)) as spool:
+        spool.append(bodies)
 
-    assert saved(tmp_path / "spool.db") == {1}
+    assert rows(tmp_path / "spool.db") == [
+        Spooled(number, body) for number, body in enumerate(bodies, start=1)
+    ]
+
+
+def test_a_text_that_was_altered_is_saved_for_what_it_is(tmp_path: Path) -> None:
+    path = a_file(tmp_path, 50)
+    path.write_bytes(path.read_bytes().replace(b'"monitor_id": 7,', b'"monitor_id": 9,'))
+
+    (altered,) = [row for row in rows(path) if not row.sound]
+
+    assert (altered.seq, '"monitor_id": 9,' in altered.body) == (8, True)
+    assert saved(path) == set(range(50)) - {7}
+
+
+def test_without_a_checksum_only_what_looks_like_a_heartbeat_is_sound(tmp_path: Path) -> None:
+    path = tmp_path / "spool.db"
+    with closing(sqlite3.connect(path)) as old, old:
+        old.execute("CREATE TABLE queue (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT)")
+        bodies = ["{", '{"monitor_id": 1}', "", None, '{"monitor_id": "x"}']
+        old.executemany("INSERT INTO queue (body) VALUES (?)", [(body,) for body in bodies])
+
+    assert [(row.seq, row.sound) for row in rows(path)] == [(1, False), (2, True), (5, False)]
+
+
+@pytest.mark.parametrize("part", [0.2, 0.5, 0.9])
+def test_of_a_file_that_was_cut_short_what_is_left_is_saved(tmp_path: Path, part: float) -> None:
+    path = a_file(tmp_path, 1000)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(len(content) * part)])
+
+    found = saved(path)
+
+    assert found <= set(range(1000))
+    assert len(found) > 1000 * part - 100
+
+
+def test_a_damaged_table_of_numbers_costs_nothing(tmp_path: Path) -> None:
+    path = a_file(tmp_path, 1000)
+    with closing(sqlite3.connect(path)) as db:
+        (root,) = db.execute(
+            "SELECT rootpage FROM sqlite_schema WHERE name = 'sqlite_sequence'"
+        ).fetchone()
+    with_page(path, root - 1, bytes(PAGE))
+
+    assert saved(path) == set(range(1000))
+
+
+def test_the_last_page_may_be_damaged_too(tmp_path: Path) -> None:
+    path = a_file(tmp_path, 1000)
+    with_page(path, path.stat().st_size // PAGE - 1, bytes(PAGE))
+
+    assert 950 < len(saved(path)) < 1000
+
+
+def test_numbers_that_are_far_apart_are_found_at_once(tmp_path: Path) -> None:
+    path = a_file(tmp_path, 10)
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("UPDATE queue SET seq = 4000000 WHERE seq = 9")
+        db.execute("UPDATE queue SET seq = 1000000000000 WHERE seq = 10")
+        db.execute("UPDATE sqlite_sequence SET seq = 1000000000000")
+
+    assert [row.seq for row in rows(path)] == [*range(1, 9), 4_000_000]
+    assert [row.seq for row in rows(path, last=1_000_000_000_000)][-1] == 1_000_000_000_000
+
+
+def test_salvage_begins_behind_a_number(tmp_path: Path) -> None:
+    assert [row.seq for row in rows(a_file(tmp_path, 10), after=7)] == [8, 9, 10]
 
 
 def test_a_full_spool_stays_near_its_bound_and_counts_what_it_dropped(tmp_path: Path) -> None:
@@ -84,3 +166,19 @@ def test_a_full_spool_thins_before_it_drops(tmp_path: Path) -> None:
     assert bodies.count("down") == 10
     assert spool.dropped > 0
     spool.close()
+
+
+def test_what_is_salvaged_keeps_the_bound_too(tmp_path: Path) -> None:
+    path = a_file(tmp_path, 6000)
+    path.write_bytes(path.read_bytes()[:-PAGE])
+
+    with closing(Spool(tmp_path, max_bytes=500_000)) as spool:
+        (damaged,) = spool.asides()
+        for group in spool.salvage(damaged):
+            spool.restore(damaged, group)
+        spool.abandon(damaged)
+
+        assert spool.size() < 1_000_000
+        loss = spool.loss()
+        assert loss is not None
+        assert spool.depth() + spool.dropped + loss.rows == 6000

@@ -17,7 +17,16 @@ from uptimeo.domain.errors import FatalError
 from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.spooled import Spooled
 
+FILES = ["spool.db", "spool.db-wal", "spool.db-shm", "spool.ledger", "spool.lock"]
 BODIES = [f'{{"number":{number},"text":"{"x" * 300}"}}' for number in range(200)]
+
+
+SCHEMA_WITHOUT_CHECKSUMS = """
+CREATE TABLE queue (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
+CREATE TABLE set_aside (
+    seq INTEGER PRIMARY KEY, at REAL NOT NULL, reason TEXT NOT NULL, body TEXT NOT NULL
+);
+"""
 
 
 @pytest.fixture
@@ -55,7 +64,7 @@ def test_what_came_first_is_the_oldest(spool: Spool) -> None:
 def test_a_new_spool_is_empty(spool: Spool) -> None:
     assert spool.depth() == 0
     assert spool.oldest(10) == []
-    assert spool.moved_aside is None
+    assert spool.asides() == []
 
 
 def test_nothing_appended_is_nothing_kept(spool: Spool) -> None:
@@ -103,9 +112,13 @@ def test_setting_aside_twice_keeps_one(spool: Spool) -> None:
 
 def test_an_append_that_fails_halfway_keeps_nothing_of_its_group(spool: Spool) -> None:
     spool.append(["a"])
+    spool._db.execute(
+        "CREATE TRIGGER refuse BEFORE INSERT ON queue WHEN new.body = 'c'"
+        " BEGIN SELECT RAISE(ABORT, 'any failure inside a group will do'); END"
+    )
 
     with pytest.raises(sqlite3.IntegrityError):
-        spool.append(["b", None])  # type: ignore[list-item] # any failure inside a group will do
+        spool.append(["b", "c"])
 
     assert bodies(spool) == ["a"]
 
@@ -121,7 +134,7 @@ def test_everything_is_still_there_after_a_restart(directory: Path) -> None:
     with closing(Spool(directory)) as spool:
         assert bodies(spool) == ["a", "c"]
         assert aside(spool) == [(2, "no such day", "bad")]
-        assert spool.moved_aside is None
+        assert spool.asides() == []
 
 
 def test_a_second_agent_is_refused_and_told_what_to_set(spool: Spool, directory: Path) -> None:
@@ -154,7 +167,7 @@ def test_only_the_owner_may_read_it(spool: Spool, directory: Path) -> None:
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
 
     assert stat.S_IMODE(directory.stat().st_mode) == 0o700
-    assert modes == dict.fromkeys(["spool.db", "spool.db-wal", "spool.db-shm", "spool.lock"], 0o600)
+    assert modes == dict.fromkeys(FILES, 0o600)
 
 
 def test_a_directory_that_cannot_be_made_is_fatal_and_names_the_variable(tmp_path: Path) -> None:
@@ -241,8 +254,8 @@ def test_a_file_that_is_no_database_is_kept_aside(directory: Path) -> None:
     (directory / "spool.db").write_bytes(b"this is not a database" * 300)
 
     with closing(Spool(directory)) as spool:
-        assert spool.moved_aside is not None
-        assert spool.moved_aside.read_bytes().startswith(b"this is not")
+        assert len(spool.asides()) == 1
+        assert spool.asides()[0].read_bytes().startswith(b"this is not")
         assert spool.depth() == 0
 
 
@@ -256,10 +269,53 @@ def test_one_damaged_text_is_read_with_all_the_others(
     file.write_bytes(content.replace(b'"number":150,', b'"number":\xff\xfe0,'))
 
     with closing(Spool(tmp_path / "s")) as spool:
-        rows = bodies(spool)
+        rows = spool.oldest(10**6)
 
     assert len(rows) == 179
-    assert sum("\N{REPLACEMENT CHARACTER}" in body for body in rows) == 1
+    (damaged,) = [row for row in rows if not row.sound]
+    assert "\N{REPLACEMENT CHARACTER}" in damaged.body
+
+
+def test_a_text_that_still_reads_as_one_is_known_for_damaged(
+    specimens: list[Path], tmp_path: Path
+) -> None:
+    shutil.copytree(specimens[0], tmp_path / "s")
+    file = tmp_path / "s" / "spool.db"
+    file.write_bytes(file.read_bytes().replace(b'"number":150,', b'"number":151,'))
+
+    with closing(Spool(tmp_path / "s")) as spool:
+        unsound = [row.body for row in spool.oldest(10**6) if not row.sound]
+        newest = [row.body for row in spool.newest(10**6) if not row.sound]
+
+    assert unsound == newest == [BODIES[151]]
+
+
+def test_a_checksum_that_was_damaged_makes_its_row_unsound(directory: Path) -> None:
+    a_used_spool(directory)
+    with closing(sqlite3.connect(directory / "spool.db")) as other:
+        other.execute("UPDATE queue SET crc = crc + 1 WHERE seq = 100")
+        other.execute("UPDATE queue SET crc = 'text' WHERE seq = 101")
+        other.commit()
+
+    with closing(Spool(directory)) as spool:
+        assert [row.seq for row in spool.oldest(10**6) if not row.sound] == [100, 101]
+
+
+def test_a_file_of_a_release_without_checksums_is_taken_over(directory: Path) -> None:
+    directory.mkdir()
+    with closing(sqlite3.connect(directory / "spool.db")) as old:
+        old.executescript(SCHEMA_WITHOUT_CHECKSUMS)
+        old.executemany("INSERT INTO queue (body) VALUES (?)", [(body,) for body in BODIES])
+        old.execute("INSERT INTO set_aside VALUES (9999, 1.5, 'no such day', 'bad')")
+        old.commit()
+
+    with closing(Spool(directory)) as spool:
+        spool.append(["new"])
+
+        assert bodies(spool) == [*BODIES, "new"]
+        assert all(row.sound for row in spool.oldest(10**6))
+        assert aside(spool) == [(9999, "no such day", "bad")]
+        assert spool.asides() == []
 
 
 def test_a_text_that_became_a_blob_is_read_as_text(directory: Path) -> None:
@@ -281,7 +337,7 @@ def test_a_header_that_makes_the_file_read_only_is_damage(directory: Path) -> No
     with closing(Spool(directory)) as spool:
         spool.append(["new"])
 
-        assert spool.moved_aside is not None
+        assert len(spool.asides()) == 1
         assert bodies(spool) == ["new"]
 
 
@@ -300,7 +356,7 @@ def test_damage_that_is_found_later_is_healed_by_reopening(directory: Path) -> N
         spool.reopen()
         spool.append(["new"])
 
-        assert spool.moved_aside is not None
+        assert len(spool.asides()) == 1
         assert bodies(spool) == ["new"]
 
 
@@ -309,7 +365,7 @@ def test_reopening_a_healthy_file_keeps_everything(spool: Spool) -> None:
 
     spool.reopen()
 
-    assert spool.moved_aside is None
+    assert spool.asides() == []
     assert bodies(spool) == ["a", "b"]
 
 
@@ -370,7 +426,7 @@ def test_a_full_disk_is_no_damage_and_costs_no_heartbeat(directory: Path) -> Non
     assert "UPTIMEO_DATA_DIR" in done.stdout
     with closing(Spool(directory)) as spool:
         assert spool.depth() == 179
-        assert spool.moved_aside is None
+        assert spool.asides() == []
 
 
 @pytest.mark.parametrize("acknowledged", [1, 7, 40])

@@ -54,6 +54,13 @@ def test_what_cannot_be_read_stays() -> None:
     assert kept(beats) == [0, 1, 2]
 
 
+def test_what_is_damaged_stays_and_tells_nothing_about_its_neighbours() -> None:
+    beats = rows(*((1, "up", n) for n in range(4)))
+    beats[1] = Spooled(1, beats[1].body.replace("up", "dn"), sound=False)
+
+    assert kept(beats) == [0, 1]
+
+
 @given(
     st.lists(
         st.tuples(

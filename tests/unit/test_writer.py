@@ -3,6 +3,7 @@
 import asyncio
 import json
 import random
+import shutil
 import sqlite3
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, closing
@@ -308,6 +309,26 @@ async def test_many_refused_rows_do_not_stop_the_good_ones(way: Way) -> None:
     assert way.sink.slots() == [key for key in way.sent if key[1] not in bad]
 
 
+async def test_a_row_damaged_on_disk_is_set_aside_and_never_sent(way: Way) -> None:
+    way.put(20)
+    await way.writer._commit_group()
+    with closing(sqlite3.connect(way.spool._path)) as other:
+        other.execute("UPDATE queue SET body = replace(body, '\"up\"', '\"uq\"') WHERE seq = 5")
+        other.commit()
+
+    async with running(way.writer.send()):
+        await way.all_forgotten()
+        await eventually(lambda: bool(way.sink.refused))
+
+    reason = "damaged on disk: the checksum of row 5 is wrong"
+    assert sorted(way.sink.slots()) == way.sent[:4] + way.sent[5:]
+    assert [line["reason"] for line in way.book.lines("heartbeat_set_aside")] == [reason]
+    ((body, told),) = way.sink.refused
+    assert (told, '"uq"' in body) == (reason, True)
+    kept = way.spool._db.execute("SELECT seq, reason, body FROM set_aside").fetchall()
+    assert kept == [(5, reason, body)]
+
+
 # A disk that fails.
 
 
@@ -359,7 +380,8 @@ async def test_damage_found_later_moves_the_file_aside_and_the_work_goes_on(way:
 
     async with running(way.writer.commit(), way.writer.send()):
         await eventually(lambda: way.depth() == 300)
-        way.spool._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        emptied = "PRAGMA wal_checkpoint(TRUNCATE)"
+        await way.writer._on_disk(lambda: way.spool._db.execute(emptied).fetchall())
         file = way.spool._path
         file.write_bytes(file.read_bytes()[:4096] + random.Random(7).randbytes(80_000))
         with closing(sqlite3.connect(file)) as other:
@@ -379,6 +401,116 @@ async def test_a_spool_that_was_damaged_at_the_start_is_told_of(tmp_path: Path) 
     async with running(way.writer.commit()):
         await eventually(lambda: bool(way.book.lines("spool_moved_aside")))
 
+    await way.writer.aclose()
+
+
+async def test_of_a_file_that_was_cut_short_the_rest_is_sent(tmp_path: Path) -> None:
+    bodies = [to_wire(slot(number)) for number in range(300)]
+    with closing(Spool(tmp_path / "spool")) as earlier:
+        earlier.append(bodies)
+    file = tmp_path / "spool" / "spool.db"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    way = Way(tmp_path / "spool")
+
+    async with running(way.writer.commit(), way.writer.send()):
+        await eventually(lambda: bool(way.book.lines("spool_salvaged")))
+        await way.all_forgotten()
+
+    assert set(way.sink.stored()) <= set(bodies)
+    (line,) = way.book.lines("spool_salvaged")
+    assert line["heartbeats"] == len(way.sink.stored()) > 100
+    await way.writer.aclose()
+
+
+async def test_what_is_salvaged_altered_is_set_aside_and_never_sent(tmp_path: Path) -> None:
+    with closing(Spool(tmp_path / "spool")) as earlier:
+        earlier.append([to_wire(slot(number)) for number in range(300)])
+    file = tmp_path / "spool" / "spool.db"
+    flipped = to_wire(slot(3)).replace('"up"', '"uq"').encode()
+    content = file.read_bytes().replace(to_wire(slot(3)).encode(), flipped)
+    file.write_bytes(content[: len(content) // 2])
+    way = Way(tmp_path / "spool")
+
+    async with running(way.writer.commit(), way.writer.send()):
+        await eventually(lambda: bool(way.sink.refused))
+        await way.all_forgotten()
+
+    assert flipped.decode() not in way.sink.stored()
+    ((body, reason),) = way.sink.refused
+    assert (body, reason.startswith("damaged on disk")) == (flipped.decode(), True)
+    await way.writer.aclose()
+
+
+async def test_a_log_that_lost_its_file_is_told_of_and_sent(tmp_path: Path) -> None:
+    bodies = [to_wire(slot(number)) for number in range(1000, 1300)]
+    with closing(Spool(tmp_path / "earlier")) as earlier:
+        earlier.append(bodies)
+        shutil.copytree(tmp_path / "earlier", tmp_path / "spool")
+    (tmp_path / "spool" / "spool.db").unlink()
+    way = Way(tmp_path / "spool")
+
+    async with running(way.writer.commit(), way.writer.send()):
+        await eventually(lambda: len(way.sink.stored()) == 300)
+
+    assert set(way.sink.stored()) == set(bodies)
+    assert "spool_moved_aside" in way.book.events()
+    assert "spool_lost" not in way.book.events()
+    await way.writer.aclose()
+
+
+async def told_of_loss(way: Way) -> list[tuple[int, bool]]:
+    """What the log says after a run in which one new heartbeat is stored."""
+    async with running(way.writer.commit(), way.writer.send()):
+        way.put(1)
+        await way.all_stored()
+        await way.all_forgotten()
+    return [(line["rows"], line["exact"]) for line in way.book.lines("spool_lost")]
+
+
+async def test_what_damage_took_is_told_once_and_counted_as_dropped(tmp_path: Path) -> None:
+    bodies = [to_wire(slot(number)) for number in range(1000, 1300)]
+    with closing(Spool(tmp_path / "spool")) as earlier:
+        earlier.append(bodies)
+    file = tmp_path / "spool" / "spool.db"
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+    way = Way(tmp_path / "spool")
+
+    told = await told_of_loss(way)
+
+    lost = len(set(bodies) - set(way.sink.stored()))
+    assert 100 < lost < 300
+    assert (told, (await way.writer.state()).dropped) == ([(lost, True)], lost)
+    await way.writer.aclose()
+    after = Way(tmp_path / "spool")
+    assert await told_of_loss(after) == []
+    await after.writer.aclose()
+
+
+async def test_a_loop_that_finds_no_room_for_what_it_salvages_goes_on(tmp_path: Path) -> None:
+    class Full(FaultySpool):
+        def restore(self, damaged: Path, rows: Any) -> None:
+            self._fail("restore")
+            super().restore(damaged, rows)
+
+    with closing(Spool(tmp_path / "spool")) as earlier:
+        earlier.append([to_wire(slot(number)) for number in range(1000, 1300)])
+    file = tmp_path / "spool" / "spool.db"
+    file.write_bytes(file.read_bytes()[:-4096])
+    way = Way(tmp_path / "spool", spool=Full(tmp_path / "spool"))
+    way.disk.broken = {"restore"}
+
+    async with running(way.writer.commit(), way.writer.send()):
+        way.put(1)
+        await way.all_stored()
+        assert way.book.lines("spool_salvaged") == way.book.lines("spool_lost") == []
+        way.disk.broken = {"append"}
+        way.put(1)
+        await eventually(lambda: len(way.book.lines("spool_lost")) == 1)
+        way.disk.broken = set()
+        await way.all_stored()
+
+    (line,) = way.book.lines("spool_lost")
+    assert line["rows"] == 302 - len(set(way.sink.slots()))
     await way.writer.aclose()
 
 

@@ -1,20 +1,21 @@
-"""Can this file hold heartbeats, and what can be saved of one that cannot?"""
+"""Can this file hold heartbeats, and where does one go that cannot?"""
 
 import fcntl
-import json
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import closing, suppress
+from contextlib import suppress
 from pathlib import Path
 from time import time_ns
 
 from uptimeo.domain.errors import FatalError
+from uptimeo.heartbeats.account import Content
+from uptimeo.heartbeats.row_numbers import ranges
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS queue (
     seq  INTEGER PRIMARY KEY AUTOINCREMENT,
-    body TEXT NOT NULL
+    body TEXT NOT NULL,
+    crc  INTEGER
 );
 CREATE TABLE IF NOT EXISTS set_aside (
     seq    INTEGER PRIMARY KEY,
@@ -23,6 +24,9 @@ CREATE TABLE IF NOT EXISTS set_aside (
     body   TEXT NOT NULL
 );
 """
+# The bytes as they are: damage may have made a blob of a text, or no UTF-8.
+ROWS = "SELECT seq, CAST(body AS BLOB), crc FROM queue"
+_BESIDE = ("-wal", "-shm")
 _NOT_THE_FILE = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -34,8 +38,6 @@ _NOT_THE_FILE = frozenset(
         sqlite3.SQLITE_PERM,
     }
 )
-_SALVAGE_ROWS = 256
-_SALVAGE_MOST = 5_000_000
 
 
 def hold(path: Path) -> int:
@@ -52,23 +54,41 @@ def hold(path: Path) -> int:
     return lock
 
 
-def open_file(path: Path) -> sqlite3.Connection:
-    """A database that was checked and can be written, new if there was none."""
+def open_file(path: Path) -> tuple[sqlite3.Connection, Content]:
+    """A database that was checked and can be written, new if there was none; and what is in it."""
     path.touch(mode=0o600)
     db = sqlite3.connect(path, check_same_thread=False, timeout=2.0)
-    db.text_factory = _text
+    db.text_factory = as_text
     try:
         # FULL: a heartbeat that was accepted survives a power cut, not just a crash.
         for pragma in ("journal_mode=WAL", "synchronous=FULL", "wal_autocheckpoint=1000"):
             db.execute(f"PRAGMA {pragma}")
         _check(db)
         db.executescript(_SCHEMA)
+        if not has_checksums(db):
+            db.execute("ALTER TABLE queue ADD COLUMN crc INTEGER")
         with db:  # a damaged header may make the file read-only
             db.execute("DELETE FROM queue WHERE seq < 0")
+        return db, _content(db)
     except (sqlite3.DatabaseError, UnicodeDecodeError):  # the latter: its message quotes the file
         db.close()
         raise
-    return db
+
+
+def _content(db: sqlite3.Connection) -> Content:
+    waiting = ranges(seq for (seq,) in db.execute("SELECT seq FROM queue ORDER BY seq"))
+    return Content(waiting=waiting, removals=removals(db))
+
+
+def removals(db: sqlite3.Connection) -> int:
+    """How often rows were removed, as the file itself keeps count."""
+    count: int = db.execute("PRAGMA user_version").fetchone()[0]
+    return count
+
+
+def has_checksums(db: sqlite3.Connection) -> bool:
+    """Whether the file was made, or has been taken over, by a release that makes checksums."""
+    return any(column[1] == "crc" for column in db.execute("PRAGMA table_info(queue)"))
 
 
 def _check(db: sqlite3.Connection) -> None:
@@ -77,8 +97,8 @@ def _check(db: sqlite3.Connection) -> None:
         raise sqlite3.DatabaseError(found)
 
 
-def _text(stored: bytes) -> str:
-    """A damaged text is read all the same; PostgreSQL then judges it, and nothing else waits."""
+def as_text(stored: bytes) -> str:
+    """A damaged text is read all the same; its checksum then judges it, and nothing else waits."""
     return stored.decode("utf-8", "replace")
 
 
@@ -92,55 +112,38 @@ def is_damage(error: Exception, path: Path) -> bool:
 
 def move_aside(path: Path) -> Path:
     """Keep a damaged file under another name; answers with it."""
-    aside = path.with_name(f"{path.name}.bad-{time_ns() // 1_000_000}")
+    aside = _name_aside(path)
     path.rename(aside)
-    for suffix in ("-wal", "-shm"):
+    for suffix in _BESIDE:
         with suppress(FileNotFoundError):
-            path.with_name(path.name + suffix).rename(aside.with_name(aside.name + suffix))
+            _beside(path, suffix).rename(_beside(aside, suffix))
     return aside
 
 
-def salvage(path: Path) -> Iterator[list[str]]:
-    """The heartbeats of a damaged file that can still be read, in groups.
+def move_log_aside(path: Path) -> Path | None:
+    """Keep a log whose database is gone, as SQLite would delete it; None if there is none.
 
-    It is read by ranges of row numbers, so that one bad page costs the rows on it and no more.
-    Some of them may have been sent already: sending a heartbeat again is harmless.
+    It is put beside an empty database of the same form, with which SQLite can read it.
     """
-    with suppress(sqlite3.Error, UnicodeDecodeError), closing(_read_only(path)) as db:
-        row = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'queue'").fetchone()
-        last = int(row[0]) if row else 0
-        first = _first_row(db, last)
-        for start in range(first, last + 1, _SALVAGE_ROWS):
-            yield [body for body in _rows(db, start, start + _SALVAGE_ROWS) if _is_heartbeat(body)]
+    log = _beside(path, "-wal")
+    if _size(path) or not _size(log):
+        return None
+    aside = _name_aside(path)
+    open_file(aside)[0].close()
+    log.rename(_beside(aside, "-wal"))
+    return aside
 
 
-def _read_only(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=2.0, check_same_thread=False)
-    db.text_factory = _text
-    return db
+def _name_aside(path: Path) -> Path:
+    return path.with_name(f"{path.name}.bad-{time_ns() // 1_000_000}")
 
 
-def _first_row(db: sqlite3.Connection, last: int) -> int:
-    """Most of what was ever in the file is sent and gone; do not walk through its numbers."""
-    with suppress(sqlite3.Error):
-        found = db.execute("SELECT min(seq) FROM queue").fetchone()[0]
-        return last + 1 if found is None else max(1, int(found))
-    return max(1, last - _SALVAGE_MOST)
+def _beside(path: Path, suffix: str) -> Path:
+    return path.with_name(path.name + suffix)
 
 
-def _rows(db: sqlite3.Connection, start: int, end: int) -> list[str]:
+def _size(path: Path) -> int:
     try:
-        query = "SELECT CAST(body AS TEXT) FROM queue WHERE seq >= ? AND seq < ?"
-        return [str(body) for (body,) in db.execute(query, (start, end))]
-    except sqlite3.Error:
-        if end - start <= 1:
-            return []
-        middle = (start + end) // 2
-        return _rows(db, start, middle) + _rows(db, middle, end)
-
-
-def _is_heartbeat(body: str) -> bool:
-    try:
-        return isinstance(json.loads(body)["monitor_id"], int)
-    except (ValueError, KeyError, TypeError, RecursionError):
-        return False
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0

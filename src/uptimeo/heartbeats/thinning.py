@@ -14,13 +14,14 @@ def thin(rows: Iterable[Spooled]) -> list[Spooled]:
     """Of rows in order of arrival, those that tell the least.
 
     These are heartbeats that are `up` like the one before of the same monitor, but for one in
-    five minutes. A change of state, a failure, and whatever cannot be read stays.
+    five minutes. A change of state, a failure, and whatever is damaged or unreadable
+    stays.
     """
     last_status: dict[int, str] = {}
     kept_in: dict[int, int] = {}
     expendable = []
     for row in rows:
-        fields = _read(row.body)
+        fields = _read(row.body) if row.sound else None
         if fields is None:
             continue
         monitor, status, bucket = fields

@@ -11,13 +11,13 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from uptimeo.domain.errors import RejectedError, TransientError
 from uptimeo.domain.heartbeat import Heartbeat, Ingested, to_wire
 from uptimeo.domain.presence import SpoolState
 from uptimeo.heartbeats.spool import Spool
-from uptimeo.heartbeats.spool_file import salvage
 from uptimeo.heartbeats.spooled import Spooled
 from uptimeo.telemetry import Log
 
@@ -56,6 +56,7 @@ class HeartbeatWriter:
         self._dropped = 0
         self._dropped_ever = 0
         self._thinned_told = 0
+        self._stocktaking = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._spooled = asyncio.Event()
         self._spooled.set()  # an earlier run may have left some
@@ -72,7 +73,7 @@ class HeartbeatWriter:
 
     async def commit(self) -> None:
         """Move heartbeats from memory to disk, for ever."""
-        await self._salvage()
+        await self._take_stock()
         while True:
             await self._arrived.wait()
             await self._commit_group()
@@ -148,21 +149,36 @@ class HeartbeatWriter:
         self._log.spool_failed(error)
         with suppress(sqlite3.Error, OSError):
             await self._on_disk(self._spool.reopen)
-            await self._salvage()
+            await self._take_stock()
 
-    async def _salvage(self) -> None:
+    async def _take_stock(self) -> None:
+        """Salvage what damage has left, then tell how much it has not."""
+        async with self._stocktaking:  # both loops recover
+            try:
+                for damaged in self._spool.asides():
+                    await self._salvage(damaged)
+                await self._tell_loss()
+            except sqlite3.Error as error:  # what is left is for the next time
+                self._log.spool_failed(error)
+
+    async def _salvage(self, damaged: Path) -> None:
         """Bring what can be read of a damaged file into the new one, a group at a time."""
-        damaged, self._spool.moved_aside = self._spool.moved_aside, None
-        if damaged is None:
-            return
         self._log.spool_moved_aside(str(damaged))
-        saved, groups = 0, salvage(damaged)
+        saved, groups = 0, self._spool.salvage(damaged)
         while (group := await self._on_disk(lambda: next(groups, None))) is not None:
             if group:
-                await self._on_disk(lambda rows=group: self._spool.append(rows))  # type: ignore[misc]
-                saved += len(group)
+                await self._on_disk(lambda rows=group: self._spool.restore(damaged, rows))  # type: ignore[misc]
+                saved += sum(row.sound for row in group)
                 self._spooled.set()
+        await self._on_disk(lambda: self._spool.abandon(damaged))
         self._log.spool_salvaged(str(damaged), saved)
+
+    async def _tell_loss(self) -> None:
+        """Once at least: it is settled after it was told."""
+        if (loss := self._spool.loss()) is not None:
+            self._log.spool_lost(rows=loss.rows, exact=loss.exact)
+            self._dropped_ever += loss.rows
+            await self._on_disk(self._spool.settle)
 
     async def _unsent(self) -> int:
         try:
@@ -185,10 +201,12 @@ class HeartbeatWriter:
             self._spooled.set()
 
     async def _deliver(self, batch: Sequence[Spooled]) -> None:
-        """Store a batch; what damage made unreadable is set aside before it is sent."""
+        """Store a batch; what was damaged on disk is set aside before it is sent."""
         readable = {}
         for row in batch:
-            if (fields := _fields(row.body)) is None:
+            if not row.sound:
+                await self._refuse(row, f"damaged on disk: the checksum of row {row.seq} is wrong")
+            elif (fields := _fields(row.body)) is None:
                 await self._refuse(row, "not a heartbeat")
             else:
                 readable[row] = fields

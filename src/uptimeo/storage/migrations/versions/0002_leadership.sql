@@ -34,7 +34,7 @@ CREATE TABLE agent_instances (
 ) WITH (fillfactor = 50);
 COMMENT ON COLUMN agent_instances.term IS 'the term it leads, NULL for a standby';
 COMMENT ON COLUMN agent_instances.dropped IS
-    'heartbeats that were thinned out or dropped since its start, for want of space';
+    'heartbeats since its start that were dropped for want of space or lost to damage';
 
 CREATE VIEW leadership AS
 SELECT d.id AS datacenter_id, d.code AS datacenter, t.term, t.holder_name AS leader, t.started_at,
