@@ -365,9 +365,17 @@ def test_a_leader_renews_and_everybody_else_polls() -> None:
     failing = a_leader()
     failing.unreachable(T0 + 1)
 
-    assert a_leader().next_delay() == TIMING.renew
-    assert a_standby().next_delay() == TIMING.poll
-    assert failing.next_delay() == TIMING.poll
+    assert a_leader().next_delay(T0) == TIMING.renew
+    assert a_standby().next_delay(T0) == TIMING.poll
+    assert failing.next_delay(T0 + 1) == TIMING.poll
+
+
+def test_a_standby_asks_at_the_moment_when_it_may_steal() -> None:
+    elector = a_standby(seen_at=T0)
+
+    assert elector.next_delay(T0 + TIMING.ttl - 0.1, jitter=1.1) == pytest.approx(0.1)
+    assert elector.request(T0 + TIMING.ttl).may_steal
+    assert elector.next_delay(T0 + TIMING.ttl, jitter=1.1) == pytest.approx(1.1 * TIMING.poll)
 
 
 def test_a_request_is_what_the_database_needs() -> None:

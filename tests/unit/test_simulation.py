@@ -271,7 +271,8 @@ class Instance:
 
     def _ask_again(self) -> None:
         assert self._elector is not None
-        self._later(self._elector.next_delay() * self._world.dice.uniform(0.9, 1.1), self._ask)
+        jitter = self._world.dice.uniform(0.9, 1.1)
+        self._later(self._elector.next_delay(self.clock(), jitter), self._ask)
 
     # The other agents, as `Peers` talks with them.
 

@@ -145,7 +145,8 @@ class Election:
             await asyncio.sleep(self._delay())
 
     def _delay(self) -> float:
-        return self._elector.next_delay() * random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        jitter = random.uniform(1 - _JITTER, 1 + _JITTER)  # noqa: S311
+        return self._elector.next_delay(boottime(), jitter)
 
     def _tell(
         self,

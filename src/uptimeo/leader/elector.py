@@ -245,10 +245,17 @@ class Elector:
         """Take in that the lease was given back."""
         self._step_down()
 
-    def next_delay(self) -> float:
-        """Seconds until the next request, before jitter."""
-        steady = self.term is not None and not self._failing
-        return self.timing.renew if steady else self.timing.poll
+    def next_delay(self, now: float, jitter: float = 1.0) -> float:
+        """Seconds until the next request; a standby asks no later than when it may steal.
+
+        `jitter` stretches the usual delay, not that moment: half a poll is a twentieth of what a
+        crash costs.
+        """
+        usual = self._usual_delay() * jitter
+        if self._seen is None:
+            return usual
+        still_s = self._seen_at + self.timing.ttl - now
+        return min(usual, still_s) if still_s > 0 else usual
 
     def _granted(self, asked_at: float, answer: LeaseAnswer, *, was_offline: bool) -> Change:
         self._trusted_until = asked_at + self.timing.ttl - self.timing.margin
@@ -281,7 +288,11 @@ class Elector:
 
     def _patience(self) -> float:
         """The longest time between two answers that is ordinary."""
-        return self.next_delay() * 1.1 + self.timing.call
+        return self._usual_delay() * 1.1 + self.timing.call
+
+    def _usual_delay(self) -> float:
+        steady = self.term is not None and not self._failing
+        return self.timing.renew if steady else self.timing.poll
 
     def _may_continue(self, now: float) -> bool:
         """Whether the last leader, awake ever since its last answer, goes on without one."""
