@@ -447,6 +447,25 @@ async def test_a_slot_that_waits_for_its_turn_when_permission_ends_is_recorded_t
     assert stage.causes() == {LEASE: 1}
 
 
+@pytest.mark.parametrize("late_s", [0.0, 0.001, 0.2])
+@in_virtual_time
+async def test_a_stop_in_the_moment_of_a_slot_does_not_lose_it(late_s: float) -> None:
+    subject = every_second()
+    *_, slot = slots_of(subject, NOON, NOON + timedelta(seconds=5))
+    stage = Stage()
+    stage.watch(subject)
+    loop = asyncio.create_task(stage.scheduler.run())
+    await asyncio.sleep((slot - NOON).total_seconds() - 0.5)
+
+    running_loop().pass_time(0.5 + late_s)
+    loop.cancel()
+    await asyncio.wait({loop})
+    await stage.scheduler.stop(0.5)
+
+    assert stage.runs()[-1] == slot
+    assert len(stage.ended) == len(stage.started) == 5
+
+
 # The first act of a new leader.
 
 

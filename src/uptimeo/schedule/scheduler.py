@@ -147,11 +147,15 @@ class Scheduler:
         return True
 
     async def run(self) -> None:
-        """Start checks for ever."""
-        while True:
-            self._changed.clear()
-            self._start_due()
-            await self._wait()
+        """Start checks until cancelled: the last are those that are due by then."""
+        try:
+            while True:
+                self._changed.clear()
+                self._start_due()
+                await self._wait()
+        except asyncio.CancelledError:
+            self._start_due()  # the end may come in the moment of a slot
+            raise
 
     async def stop(self, grace_s: float) -> None:
         """Wait for the checks in flight, then abandon the rest; each leaves a heartbeat."""
