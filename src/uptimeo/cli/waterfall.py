@@ -253,7 +253,7 @@ def result_as_json(result: ProbeResult, status: Status, target: str) -> dict[str
 def _failure_as_json(failure: Failure) -> dict[str, object]:
     return {
         "type": failure.type.value,
-        "phase": failure.phase.value if failure.phase else None,
+        "phase": str(failure.phase) if failure.phase else None,
         "message": one_line(failure.message, _MESSAGE),
     }
 

@@ -1,20 +1,35 @@
-"""What does the author of a probe import?
+"""What does the author of a probe import? This, and nothing else of UptimeO.
 
 A probe type is one class named by an entry point of the group `uptimeo.probes`.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from uptimeo.domain.result import ErrorType, Exchange, Failure, Outcome, Phase, Phases, ProbeResult
+from uptimeo.domain.text import is_secret_header, one_line
+from uptimeo.probes.certificates import CertificateFacts
+from uptimeo.probes.context import Limits, ProbeContext
+from uptimeo.probes.failing import TargetError, fail
+from uptimeo.probes.guard import AddressGuard
+from uptimeo.probes.resolver import Address, Family, Resolver, SystemResolver
+from uptimeo.probes.session import TlsFacts
+from uptimeo.probes.stream import Endpoint, Stream, open_stream, resolve
+from uptimeo.probes.timeline import Timeline
+from uptimeo.probes.tls import TlsOptions
 
 __all__ = [
+    "Address",
+    "AddressGuard",
+    "CertificateFacts",
+    "Endpoint",
     "ErrorType",
     "Exchange",
     "Failure",
+    "Family",
+    "Limits",
     "Outcome",
     "Phase",
     "Phases",
@@ -22,6 +37,18 @@ __all__ = [
     "ProbeContext",
     "ProbeOptions",
     "ProbeResult",
+    "Resolver",
+    "Stream",
+    "SystemResolver",
+    "TargetError",
+    "Timeline",
+    "TlsFacts",
+    "TlsOptions",
+    "fail",
+    "is_secret_header",
+    "one_line",
+    "open_stream",
+    "resolve",
 ]
 
 
@@ -40,13 +67,6 @@ class ProbeOptions(BaseModel):
     def target(self) -> str:
         """How the target is shown to people: without credentials."""
         return self.url
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeContext:
-    """What one check may use. `timeout_ms` is the budget for everything the probe does."""
-
-    timeout_ms: int
 
 
 OptionsT = TypeVar("OptionsT", bound=ProbeOptions)

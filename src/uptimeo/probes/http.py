@@ -15,6 +15,7 @@ from uptimeo.probes.base import (
     ErrorType,
     Exchange,
     Failure,
+    Phase,
     Phases,
     Probe,
     ProbeContext,
@@ -190,10 +191,12 @@ def _result(
     failure: Failure | None,
 ) -> ProbeResult:
     before = redirect_ms or 0.0
-    measured = {phase.value: value for phase, value in hop.phases.measured()}
+    measured = {str(phase): value for phase, value in hop.phases.measured()}
+    if redirect_ms is not None:
+        measured[Phase.REDIRECT] = redirect_ms
     return ProbeResult(
         total_ms=before + hop.total_ms,
-        phases=Phases(redirect=redirect_ms, **measured),
+        phases=Phases.of(measured),
         ttfb_ms=None if hop.ttfb_ms is None else before + hop.ttfb_ms,
         resolved_ip=transfer.ip or _last_tried(transfer),
         failure=failure,
