@@ -14,7 +14,7 @@ from uptimeo.probes.certificates import CertificateFacts
 from uptimeo.probes.context import Limits, ProbeContext
 from uptimeo.probes.failing import TargetError, fail
 from uptimeo.probes.guard import AddressGuard
-from uptimeo.probes.resolver import Address, Family, Resolver, SystemResolver
+from uptimeo.probes.resolver import Address, Family, Resolver, SystemResolver, literal
 from uptimeo.probes.session import TlsFacts
 from uptimeo.probes.stream import Endpoint, Stream, open_stream, resolve
 from uptimeo.probes.timeline import Timeline
@@ -46,6 +46,7 @@ __all__ = [
     "TlsOptions",
     "fail",
     "is_secret_header",
+    "literal",
     "one_line",
     "open_stream",
     "resolve",

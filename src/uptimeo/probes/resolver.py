@@ -4,10 +4,11 @@ Each lookup has a thread of its own: a pool, also the one inside libcurl, is ful
 size in names is asked that no server answers for, and then every other name waits with them.
 """
 
+import _thread
 import asyncio
 import ipaddress
 import socket
-import threading
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -52,6 +53,9 @@ class Address:
         return f"[{self.ip}]:{port}" if ":" in self.ip else f"{self.ip}:{port}"
 
 
+Lookup = Callable[[str, Family], tuple[Address, ...]]
+
+
 class Resolver(Protocol):
     """How the agents of a datacenter find addresses."""
 
@@ -83,8 +87,9 @@ class SystemResolver:
 
     PER_NAME = 4
 
-    def __init__(self, max_lookups: int = 1000) -> None:
+    def __init__(self, max_lookups: int = 1000, ask: Lookup | None = None) -> None:
         self._max = max_lookups
+        self._ask = ask or system_lookup
         self._running: dict[tuple[str, Family], list[asyncio.Future[tuple[Address, ...]]]] = {}
 
     async def resolve(self, name: str, family: Family, timeout_s: float) -> tuple[Address, ...]:
@@ -118,14 +123,15 @@ class SystemResolver:
         def look_up() -> None:
             found: tuple[Address, ...] | Exception
             try:
-                found = _ask(name, family)
+                found = self._ask(name, family)
             except (OSError, UnicodeError) as error:
                 found = error
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._settle, (name, family), answer, found)
 
         try:
-            threading.Thread(target=look_up, name=f"lookup:{name[:50]}", daemon=True).start()
+            # A `threading.Thread` makes its starter wait until it runs: 30 ms for 200 of them.
+            _thread.start_new_thread(look_up, ())
         except RuntimeError as error:
             text = f"the agent could not start a thread to look up {name}: {error}"
             raise _error(ErrorType.RESOURCES, text) from error
@@ -149,7 +155,8 @@ class SystemResolver:
             answer.set_result(found)
 
 
-def _ask(name: str, family: Family) -> tuple[Address, ...]:
+def system_lookup(name: str, family: Family) -> tuple[Address, ...]:
+    """What the C library answers; blocks. Raises OSError, and UnicodeError for no host name."""
     found = socket.getaddrinfo(name, None, _FAMILIES[family], socket.SOCK_STREAM)
     return tuple(
         dict.fromkeys(
