@@ -10,12 +10,21 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uptimeo.domain.result import ErrorType, Exchange, Failure, Outcome, Phase, Phases, ProbeResult
 from uptimeo.domain.text import is_secret_header, one_line
+from uptimeo.probes.assertions import (
+    AssertionResult,
+    Assertions,
+    Subject,
+    assertion_failure,
+)
 from uptimeo.probes.certificates import CertificateFacts
 from uptimeo.probes.context import Limits, ProbeContext
 from uptimeo.probes.failing import TargetError, fail
 from uptimeo.probes.guard import AddressGuard
+from uptimeo.probes.judging import judge
+from uptimeo.probes.matching import Pattern, PatternTimeoutError, occurs
 from uptimeo.probes.resolver import Address, Family, Resolver, SystemResolver, literal
 from uptimeo.probes.session import TlsFacts
+from uptimeo.probes.status_ranges import StatusRanges, in_ranges
 from uptimeo.probes.stream import Endpoint, Stream, open_stream, resolve
 from uptimeo.probes.timeline import Timeline
 from uptimeo.probes.tls import TlsOptions
@@ -23,6 +32,8 @@ from uptimeo.probes.tls import TlsOptions
 __all__ = [
     "Address",
     "AddressGuard",
+    "AssertionResult",
+    "Assertions",
     "CertificateFacts",
     "Endpoint",
     "ErrorType",
@@ -31,6 +42,8 @@ __all__ = [
     "Family",
     "Limits",
     "Outcome",
+    "Pattern",
+    "PatternTimeoutError",
     "Phase",
     "Phases",
     "Probe",
@@ -38,15 +51,21 @@ __all__ = [
     "ProbeOptions",
     "ProbeResult",
     "Resolver",
+    "StatusRanges",
     "Stream",
+    "Subject",
     "SystemResolver",
     "TargetError",
     "Timeline",
     "TlsFacts",
     "TlsOptions",
+    "assertion_failure",
     "fail",
+    "in_ranges",
     "is_secret_header",
+    "judge",
     "literal",
+    "occurs",
     "one_line",
     "open_stream",
     "resolve",

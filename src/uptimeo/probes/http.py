@@ -29,9 +29,9 @@ from uptimeo.probes.base import (
 from uptimeo.probes.curl import CurlClient, Fault, Request, Transfer, host_and_port
 from uptimeo.probes.http_failures import explain, seen
 from uptimeo.probes.marks import Measured, measure
+from uptimeo.probes.status_ranges import StatusRanges, in_ranges
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-_RANGE = re.compile(r"\s*([1-5]\d\d)\s*(?:-\s*([1-5]\d\d)\s*)?")
 _FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\x00]")
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 
@@ -42,7 +42,7 @@ class HttpOptions(ProbeOptions):
     method: str = "GET"
     headers: dict[str, str] = Field(default_factory=dict)
     body: JsonValue = None
-    expected_status: str = "200-299"
+    expected_status: StatusRanges = "200-299"
     follow_redirects: bool = True
     max_redirects: int = Field(default=10, ge=0, le=10)
     max_body_bytes: int = Field(default=1_048_576, ge=0, le=104_857_600)
@@ -73,14 +73,6 @@ class HttpOptions(ProbeOptions):
                 raise ValueError(f"the value of header {name} contains a line break or NUL")
         return headers
 
-    @field_validator("expected_status")
-    @classmethod
-    def _expected_status(cls, text: str) -> str:
-        for part in text.split(","):
-            if not _RANGE.fullmatch(part):
-                raise ValueError(f"{part.strip()!r} is not a status or range such as 200-299")
-        return text
-
     @field_validator("ca_pem")
     @classmethod
     def _ca_pem(cls, pem: str | None) -> str | None:
@@ -106,12 +98,7 @@ class HttpOptions(ProbeOptions):
 
     def expects(self, status: int) -> bool:
         """Whether `expected_status` allows that status."""
-        for part in self.expected_status.split(","):
-            if found := _RANGE.fullmatch(part):
-                low, high = found[1], found[2] or found[1]
-                if int(low) <= status <= int(high):
-                    return True
-        return False
+        return in_ranges(self.expected_status, status)
 
 
 class HttpProbe(Probe[HttpOptions]):
