@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.domain.text import masked
-from uptimeo.probes.guard import AddressGuard
+from uptimeo.probes.guard import SETTING, AddressGuard
 
 _URI = re.compile(r"postgres(ql)?://")
 
@@ -144,6 +144,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         raise FatalError(_explain(error, given)) from error
+
+
+def read_guard(environment: Mapping[str, str]) -> AddressGuard:
+    """Which addresses a person may check by hand: all, unless the variable is set.
+
+    Raises FatalError as `read_settings` does.
+    """
+    text = environment.get(SETTING, "").strip()
+    try:
+        return AddressGuard.of(text or "none")
+    except ValueError as error:
+        raise FatalError(f"{SETTING}: {text!r} is wrong: {error}") from error
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:
