@@ -104,6 +104,7 @@ async def test_every_column_arrives_as_it_was_sent(
         "raw_request_headers": {"A": "b"},
         "raw_response_headers": {"C": "d"},
         "raw_response_body": "text",
+        "details": {"loss": 0.25, "phases": {"login_ms": 12.5}},
     }
 
     await store.ingest([a_row(term, **fields)])

@@ -42,6 +42,7 @@ class Stage:
         self.book = LogBook()
         self.takes: Callable[[Check], float] = lambda check: 0.0
         self.permits: Callable[[], Origin | None] = origin
+        self.refuses: Callable[[Check], bool] = lambda check: False
         self.started: list[Check] = []
         self.lateness_s: list[float] = []
         self.ended: list[Check] = []
@@ -59,8 +60,10 @@ class Stage:
             log=self.book.log,
         )
 
-    async def run(self, check: Check) -> None:
+    async def run(self, check: Check) -> bool:
         key = check.monitor.id
+        if self.refuses(check):
+            return False
         self.started.append(check)
         self.lateness_s.append((self.clock.now() - check.scheduled_at).total_seconds())
         self.overlapped |= self.running[key] > 0
@@ -74,6 +77,7 @@ class Stage:
         finally:
             self.running[key] -= 1
         self.ended.append(check)
+        return True
 
     def skip(self, check: Check, cause: ErrorType) -> None:
         self.skipped.append((check, cause))
@@ -376,6 +380,20 @@ async def test_a_lost_permission_does_not_abandon_the_check_in_flight() -> None:
         await asyncio.sleep(2)
 
     assert len(stage.ended) == 1
+
+
+@in_virtual_time
+async def test_a_check_that_lost_permission_while_it_waited_for_its_host_is_recorded() -> None:
+    subject = every_second()
+    slots = slots_of(subject, NOON, NOON + timedelta(seconds=10))
+
+    async with playing(Stage()) as stage:
+        stage.refuses = lambda check: check.scheduled_at == slots[5]
+        stage.watch(subject)
+        await asyncio.sleep(10)
+
+    assert stage.told() == slots
+    assert [(check.scheduled_at, cause) for check, cause in stage.skipped] == [(slots[5], LEASE)]
 
 
 # A process that is stopped dead and goes on: between any two steps time may have passed.

@@ -21,6 +21,9 @@ from uptimeo.leader.partitions import PartitionKeeper
 from uptimeo.leader.peers import LISTEN_S, Peers
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.succession import Succession
+from uptimeo.probes.attempts import Attempts, Shared
+from uptimeo.probes.lag import LoopLag
+from uptimeo.probes.places import HostPlaces
 from uptimeo.probes.references import References
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.probes.runner import CheckRunner
@@ -41,6 +44,7 @@ class Agent:
 
     pool: Pool
     references: References
+    lag: LoopLag
     registry: ProbeRegistry
     lease: Lease
     notices: ChangeNotices
@@ -66,9 +70,9 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         spool=Spool(settings.data_dir / "spool", settings.spool_max_bytes), sink=store, log=log
     )
     references = References(settings.references())
-    runner = CheckRunner(
-        registry=registry, references=references, clock=clock, emit=writer.put, log=log
-    )
+    shared = Shared(guard=settings.guard())
+    attempts = Attempts(registry=registry, references=references, shared=shared, log=log)
+    runner = _runner(settings, attempts, election, clock, writer, log)
     scheduler = _scheduler(settings, runner, election, clock, log)
     notices = ChangeNotices(conninfo)
     watcher = _watcher(settings, MonitorStore(pool, datacenter), notices, registry, scheduler, log)
@@ -86,6 +90,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     return Agent(
         pool=pool,
         references=references,
+        lag=attempts.lag,
         registry=registry,
         lease=lease,
         notices=notices,
@@ -114,6 +119,24 @@ def _watcher(
         registry=registry,
         apply=scheduler.replace,
         remember=CatalogSnapshot(settings.data_dir).save,
+        log=log,
+    )
+
+
+def _runner(
+    settings: Settings,
+    attempts: Attempts,
+    election: Election,
+    clock: ServerClock,
+    writer: HeartbeatWriter,
+    log: Log,
+) -> CheckRunner:
+    return CheckRunner(
+        attempts=attempts,
+        places=HostPlaces(settings.max_checks_per_host),
+        permit=election.permit,
+        clock=clock,
+        emit=writer.put,
         log=log,
     )
 

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from uptimeo.domain.details import FailedAttempt, details
 from uptimeo.domain.monitor import DatacenterId, Monitor
 from uptimeo.domain.result import Exchange, Phases, ProbeResult
 from uptimeo.domain.text import one_line, storable, storable_body, storable_headers
 from uptimeo.domain.verdict import Status, success
 
 _SHORT = 50
+_PHASE = 10
 _MESSAGE = 500
 
 
@@ -32,6 +34,8 @@ class Heartbeat:
 
     `scheduled_at` is the slot, computed; `executed_at` is when the probe started, measured;
     both are UTC by the database's clock. `evidence` says whether headers and body are kept.
+    `failed_attempts` are the tries before the one whose result this is; `lag_ms` is how late our
+    own event loop was during it, if that was late enough to doubt its figures.
     """
 
     monitor: Monitor
@@ -43,6 +47,8 @@ class Heartbeat:
     status: Status
     result: ProbeResult
     evidence: bool
+    failed_attempts: tuple[FailedAttempt, ...] = ()
+    lag_ms: float | None = None
 
     def __post_init__(self) -> None:
         for moment in (self.scheduled_at, self.executed_at):
@@ -89,7 +95,8 @@ def to_wire(beat: Heartbeat) -> str:
     if result.failure is not None:
         row["error_type"] = result.failure.type.value
         row["error_message"] = one_line(result.failure.message, _MESSAGE)
-        row["failed_phase"] = result.failure.phase.value if result.failure.phase else None
+        row["failed_phase"] = _failed_phase(result.failure.phase)
+    row["details"] = details(result.phases, result.facts, beat.failed_attempts, beat.lag_ms)
     if result.exchange is not None:
         row |= _exchange(result.exchange, evidence=beat.evidence)
     present = {key: value for key, value in row.items() if value is not None}
@@ -127,6 +134,10 @@ def _exchange(exchange: Exchange, *, evidence: bool) -> dict[str, Any]:
                 exchange.body_start, truncated=exchange.body_truncated
             )
     return row
+
+
+def _failed_phase(phase: str | None) -> str | None:
+    return storable(str(phase), _PHASE) if phase else None
 
 
 def _short(value: str | None) -> str | None:

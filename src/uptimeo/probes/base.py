@@ -1,27 +1,74 @@
-"""What does the author of a probe import?
+"""What does the author of a probe import? This, and nothing else of UptimeO.
 
 A probe type is one class named by an entry point of the group `uptimeo.probes`.
 """
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
 from typing import ClassVar, Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from uptimeo.domain.result import ErrorType, Exchange, Failure, Outcome, Phase, Phases, ProbeResult
+from uptimeo.domain.text import is_secret_header, one_line
+from uptimeo.probes.assertions import (
+    AssertionResult,
+    Assertions,
+    Subject,
+    assertion_failure,
+)
+from uptimeo.probes.certificates import CertificateFacts
+from uptimeo.probes.context import Limits, ProbeContext
+from uptimeo.probes.failing import TargetError, fail
+from uptimeo.probes.guard import AddressGuard
+from uptimeo.probes.judging import judge
+from uptimeo.probes.matching import Pattern, PatternTimeoutError, occurs
+from uptimeo.probes.resolver import Address, Family, Resolver, SystemResolver, literal
+from uptimeo.probes.session import TlsFacts
+from uptimeo.probes.status_ranges import StatusRanges, in_ranges
+from uptimeo.probes.stream import Endpoint, Stream, open_stream, resolve
+from uptimeo.probes.timeline import Timeline
+from uptimeo.probes.tls import TlsOptions
 
 __all__ = [
+    "Address",
+    "AddressGuard",
+    "AssertionResult",
+    "Assertions",
+    "CertificateFacts",
+    "Endpoint",
     "ErrorType",
     "Exchange",
     "Failure",
+    "Family",
+    "Limits",
     "Outcome",
+    "Pattern",
+    "PatternTimeoutError",
     "Phase",
     "Phases",
     "Probe",
     "ProbeContext",
     "ProbeOptions",
     "ProbeResult",
+    "Resolver",
+    "StatusRanges",
+    "Stream",
+    "Subject",
+    "SystemResolver",
+    "TargetError",
+    "Timeline",
+    "TlsFacts",
+    "TlsOptions",
+    "assertion_failure",
+    "fail",
+    "in_ranges",
+    "is_secret_header",
+    "judge",
+    "literal",
+    "occurs",
+    "one_line",
+    "open_stream",
+    "resolve",
 ]
 
 
@@ -40,13 +87,6 @@ class ProbeOptions(BaseModel):
     def target(self) -> str:
         """How the target is shown to people: without credentials."""
         return self.url
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProbeContext:
-    """What one check may use. `timeout_ms` is the budget for everything the probe does."""
-
-    timeout_ms: int
 
 
 OptionsT = TypeVar("OptionsT", bound=ProbeOptions)

@@ -2,19 +2,20 @@
 
 import os
 import socket
-import ssl
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
-import certifi
 import pycurl
 
 from uptimeo.domain.errors import FatalError
+from uptimeo.probes.guard import AddressGuard
 from uptimeo.probes.marks import Marks
+from uptimeo.probes.tls import trusted_ca_file
 
 _MAX_HEADER_BYTES = 65_536
 _MAX_HEADER_LINES = 300
@@ -45,6 +46,7 @@ class Fault(Enum):
     PROTOCOL = auto()
     BODY_TOO_LARGE = auto()
     HEADERS_TOO_LARGE = auto()
+    FORBIDDEN = auto()
     OURS = auto()
 
 
@@ -72,7 +74,11 @@ _FAULTS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request on a connection of its own. No redirect is followed here."""
+    """One request on a connection of its own. No redirect is followed here.
+
+    `addresses` are those of the URL's host, found by a lookup that took `lookup_ms` of the budget;
+    none if the host is an address itself. `guard` is asked of each before it is connected to.
+    """
 
     url: str
     method: str
@@ -82,6 +88,9 @@ class Request:
     max_body_bytes: int
     verify_tls: bool
     ca_pem: str | None
+    guard: AddressGuard
+    addresses: tuple[str, ...] = ()
+    lookup_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,14 +129,14 @@ class CurlClient:
             )
         self._multi: pycurl.AsyncCurlMulti | None = None
         # libcurl parses a bundle once per multi handle and shares it between its transfers.
-        self._ca_file = ssl.get_default_verify_paths().cafile or certifi.where()
+        self._ca_file = trusted_ca_file()
 
     async def send(self, request: Request) -> Transfer:
         """Send and read until the end, a failure, or `timeout_ms`. Never raises for a target."""
         if self._multi is None:
             self._multi = pycurl.AsyncCurlMulti()
         reader = _Reader(limit=request.max_body_bytes)
-        dialer = _Dialer()
+        dialer = _Dialer(request)
         curl = pycurl.Curl()
         try:
             _configure(curl, request, self._ca_file)
@@ -161,10 +170,27 @@ def _configure(curl: Any, request: Request, ca_file: str) -> None:
     curl.setopt(pycurl.FORBID_REUSE, 1)
     curl.setopt(pycurl.DNS_CACHE_TIMEOUT, 0)
     curl.setopt(pycurl.SSL_SESSIONID_CACHE, 0)
-    curl.setopt(pycurl.TIMEOUT_MS, max(1, request.timeout_ms))
-    curl.setopt(pycurl.CONNECTTIMEOUT_MS, max(1, request.timeout_ms))
+    left_ms = max(1, int(request.timeout_ms - request.lookup_ms))
+    curl.setopt(pycurl.TIMEOUT_MS, left_ms)
+    curl.setopt(pycurl.CONNECTTIMEOUT_MS, left_ms)
+    _configure_addresses(curl, request)
     _configure_method(curl, request)
     _configure_tls(curl, request, ca_file)
+
+
+def _configure_addresses(curl: Any, request: Request) -> None:
+    """Spare libcurl its own lookups: they queue for 20 threads, behind names without an answer."""
+    if request.addresses:
+        host, port = host_and_port(request.url)
+        entry = f"{host}:{port}:{','.join(request.addresses)}"
+        curl.setopt(pycurl.RESOLVE, [entry.encode()])
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Whom libcurl connects to for that URL."""
+    parts = urlsplit(url)
+    host = unquote(parts.hostname or "", errors="replace")
+    return host, parts.port or (443 if parts.scheme == "https" else 80)
 
 
 def _configure_method(curl: Any, request: Request) -> None:
@@ -251,13 +277,20 @@ class _Lent:
 
 
 class _Dialer:
-    """Opens libcurl's sockets, to know each address even when no connection came about."""
+    """Opens libcurl's sockets: asks the guard, and knows each address that was tried."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
         self.tried: list[str] = []
         self.starved = False
+        self.refusal: str | None = None
+        self._guard = request.guard
+        self._host = host_and_port(request.url)[0]
 
     def open(self, _purpose: int, address: _Address) -> Any:
+        refusal = self._guard.refusal(str(address.addr[0]), self._host)
+        if refusal is not None:
+            self.refusal = refusal
+            return pycurl.SOCKET_BAD
         try:
             made = socket.socket(address.family, address.socktype, address.protocol)
         except OSError as error:
@@ -276,6 +309,8 @@ def _shown(address: _Address) -> str:
 def _explain(curl: Any, failure: Any, reader: _Reader, dialer: _Dialer) -> TransferError:
     code, text = failure.args[0], str(failure.args[1])
     fault = reader.refused or _FAULTS.get(code, Fault.PROTOCOL)
+    if dialer.refusal is not None and not dialer.tried:
+        return TransferError(fault=Fault.FORBIDDEN, text=dialer.refusal, errno=0)
     if dialer.starved:
         fault = Fault.OURS
     if fault is Fault.CERTIFICATE_UNTRUSTED:

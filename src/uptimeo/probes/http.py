@@ -1,9 +1,9 @@
 """Does this URL answer as it should, and where does the time go? Probe types `http`, `https`."""
 
-import ipaddress
 import json
 import re
 import ssl
+from dataclasses import replace
 from typing import Any, ClassVar, Literal
 from urllib.parse import SplitResult, urlsplit
 
@@ -15,18 +15,23 @@ from uptimeo.probes.base import (
     ErrorType,
     Exchange,
     Failure,
+    Phase,
     Phases,
     Probe,
     ProbeContext,
     ProbeOptions,
     ProbeResult,
+    TargetError,
+    Timeline,
+    literal,
+    resolve,
 )
-from uptimeo.probes.curl import CurlClient, Fault, Request, Transfer
+from uptimeo.probes.curl import CurlClient, Fault, Request, Transfer, host_and_port
 from uptimeo.probes.http_failures import explain, seen
 from uptimeo.probes.marks import Measured, measure
+from uptimeo.probes.status_ranges import StatusRanges, in_ranges
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
-_RANGE = re.compile(r"\s*([1-5]\d\d)\s*(?:-\s*([1-5]\d\d)\s*)?")
 _FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\x00]")
 _SAFE_METHODS = frozenset({"GET", "HEAD"})
 
@@ -37,7 +42,7 @@ class HttpOptions(ProbeOptions):
     method: str = "GET"
     headers: dict[str, str] = Field(default_factory=dict)
     body: JsonValue = None
-    expected_status: str = "200-299"
+    expected_status: StatusRanges = "200-299"
     follow_redirects: bool = True
     max_redirects: int = Field(default=10, ge=0, le=10)
     max_body_bytes: int = Field(default=1_048_576, ge=0, le=104_857_600)
@@ -68,14 +73,6 @@ class HttpOptions(ProbeOptions):
                 raise ValueError(f"the value of header {name} contains a line break or NUL")
         return headers
 
-    @field_validator("expected_status")
-    @classmethod
-    def _expected_status(cls, text: str) -> str:
-        for part in text.split(","):
-            if not _RANGE.fullmatch(part):
-                raise ValueError(f"{part.strip()!r} is not a status or range such as 200-299")
-        return text
-
     @field_validator("ca_pem")
     @classmethod
     def _ca_pem(cls, pem: str | None) -> str | None:
@@ -101,12 +98,7 @@ class HttpOptions(ProbeOptions):
 
     def expects(self, status: int) -> bool:
         """Whether `expected_status` allows that status."""
-        for part in self.expected_status.split(","):
-            if found := _RANGE.fullmatch(part):
-                low, high = found[1], found[2] or found[1]
-                if int(low) <= status <= int(high):
-                    return True
-        return False
+        return in_ranges(self.expected_status, status)
 
 
 class HttpProbe(Probe[HttpOptions]):
@@ -119,13 +111,14 @@ class HttpProbe(Probe[HttpOptions]):
 
     async def probe(self, options: HttpOptions, context: ProbeContext) -> ProbeResult:
         """Follow the redirects within one budget; the phases are those of the last hop."""
-        request = _first_request(options, context.timeout_ms)
+        request = _first_request(options, context)
         earlier_ms = 0.0
         for hops in range(options.max_redirects + 2):
+            request, failure = await _with_addresses(request, context)
+            if failure is not None:
+                return _unresolved(request, failure, earlier_ms if hops else None)
             transfer = await self._curl.send(request)
-            hop = measure(
-                transfer.marks, tls=_is_tls(request.url), literal=_is_literal(request.url)
-            )
+            hop = _measured(request, transfer)
             verdict = _judge_hop(options, request, transfer, hop, hops)
             if verdict != "follow":
                 return _result(request, transfer, hop, earlier_ms if hops else None, verdict)
@@ -190,10 +183,12 @@ def _result(
     failure: Failure | None,
 ) -> ProbeResult:
     before = redirect_ms or 0.0
-    measured = {phase.value: value for phase, value in hop.phases.measured()}
+    measured = {str(phase): value for phase, value in hop.phases.measured()}
+    if redirect_ms is not None:
+        measured[Phase.REDIRECT] = redirect_ms
     return ProbeResult(
         total_ms=before + hop.total_ms,
-        phases=Phases(redirect=redirect_ms, **measured),
+        phases=Phases.of(measured),
         ttfb_ms=None if hop.ttfb_ms is None else before + hop.ttfb_ms,
         resolved_ip=transfer.ip or _last_tried(transfer),
         failure=failure,
@@ -215,7 +210,7 @@ def _last_tried(transfer: Transfer) -> str | None:
     return transfer.tried[-1].rpartition(":")[0].strip("[]").partition("%")[0]
 
 
-def _first_request(options: HttpOptions, timeout_ms: int) -> Request:
+def _first_request(options: HttpOptions, context: ProbeContext) -> Request:
     defaults = {"User-Agent": f"UptimeO/{__version__}"}
     if options.body is not None:
         text = isinstance(options.body, str)
@@ -227,10 +222,11 @@ def _first_request(options: HttpOptions, timeout_ms: int) -> Request:
         method=options.method,
         headers=tuple(headers.items()),
         body=_encoded(options.body),
-        timeout_ms=timeout_ms,
+        timeout_ms=context.timeout_ms,
         max_body_bytes=options.max_body_bytes,
         verify_tls=options.verify_tls,
         ca_pem=options.ca_pem,
+        guard=context.guard,
     )
 
 
@@ -269,6 +265,7 @@ def _next_request(request: Request, transfer: Transfer, left_ms: float) -> Reque
         max_body_bytes=request.max_body_bytes,
         verify_tls=request.verify_tls,
         ca_pem=request.ca_pem,
+        guard=request.guard,
     )
 
 
@@ -280,12 +277,42 @@ def _is_tls(url: str) -> bool:
     return urlsplit(url).scheme == "https"
 
 
-def _is_literal(url: str) -> bool:
+async def _with_addresses(
+    request: Request, context: ProbeContext
+) -> tuple[Request, Failure | None]:
+    """The request with the addresses of its host, or why there are none."""
+    host, _ = host_and_port(request.url)
+    if literal(host) is not None or "[" in urlsplit(request.url).netloc:
+        return request, None
+    timeline = Timeline()
     try:
-        ipaddress.ip_address((urlsplit(url).hostname or "").partition("%")[0])
-    except ValueError:
-        return False
-    return True
+        found = await resolve(host, context, timeline)
+    except TargetError as error:
+        return replace(request, lookup_ms=timeline.phases().total()), error.failure
+    addresses = tuple(address.ip for address in found)
+    return replace(request, addresses=addresses, lookup_ms=timeline.phases().total()), None
+
+
+def _unresolved(request: Request, failure: Failure, redirect_ms: float | None) -> ProbeResult:
+    return ProbeResult(
+        total_ms=(redirect_ms or 0.0) + request.lookup_ms,
+        phases=Phases(redirect=redirect_ms, dns=request.lookup_ms),
+        failure=failure,
+        exchange=Exchange(request_headers=request.headers),
+    )
+
+
+def _measured(request: Request, transfer: Transfer) -> Measured:
+    """What libcurl measured, with the lookup before it; libcurl's own lookup finds it in memory."""
+    hop = measure(transfer.marks, tls=_is_tls(request.url), literal=True)
+    if not request.addresses:
+        return hop
+    return Measured(
+        phases=replace(hop.phases, dns=request.lookup_ms),
+        reached=hop.reached,
+        ttfb_ms=None if hop.ttfb_ms is None else hop.ttfb_ms + request.lookup_ms,
+        total_ms=hop.total_ms + request.lookup_ms,
+    )
 
 
 def _shown(url: str) -> str:

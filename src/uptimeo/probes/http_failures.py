@@ -47,6 +47,7 @@ _FAULTS = {
         "the headers from {at} are larger than 64 KiB or 300 lines",
     ),
     Fault.URL: (ErrorType.INTERNAL, "the URL cannot be requested: {text}"),
+    Fault.FORBIDDEN: (ErrorType.ADDRESS_FORBIDDEN, "{text}"),
     Fault.OURS: (ErrorType.RESOURCES, "the agent could not run the check: {text}"),
 }
 

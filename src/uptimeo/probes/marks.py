@@ -61,7 +61,7 @@ def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
         last = max(last, end)
     answered = step.phase is Phase.TRANSFER
     return Measured(
-        phases=Phases(**values),
+        phases=Phases.of(values),
         reached=step.phase,
         ttfb_ms=_ms(min(marks.starttransfer, marks.total)) if answered else None,
         total_ms=_ms(marks.total),

@@ -25,8 +25,8 @@ _STEP_MS = 500
 class Runner(Protocol):
     """What the scheduler needs of the check runner."""
 
-    async def run(self, check: Check) -> None:
-        """Run the check and hand on its heartbeat."""
+    async def run(self, check: Check) -> bool:
+        """Run the check and hand on its heartbeat; false if it had lost permission by then."""
 
     def skip(self, check: Check, cause: ErrorType) -> None:
         """Hand on the heartbeat of a check that did not run."""
@@ -242,9 +242,10 @@ class Scheduler:
                 return
             try:
                 # Asked at the last moment: a check starts only before the deadline of the lease.
-                if (origin := self._permit()) is not None:
-                    await self._runner.run(_check(slot.monitor, slot.at_ms, origin))
-                else:
+                origin = self._permit()
+                if origin is None or not await self._runner.run(
+                    _check(slot.monitor, slot.at_ms, origin)
+                ):
                     self._owe(slot)
             finally:
                 self._free.release()

@@ -1,0 +1,81 @@
+-- What a probe tells beyond the fixed columns, and how often a check tries before it fails.
+
+ALTER TABLE api_heartbeats ADD COLUMN details jsonb;
+COMMENT ON COLUMN api_heartbeats.details IS
+    'what is particular to the probe type: its own phases, certificate, assertions, failed attempts; NULL if nothing';
+
+ALTER TABLE api_monitors
+    ADD COLUMN retries int NOT NULL DEFAULT 0 CHECK (retries BETWEEN 0 AND 10),
+    ADD COLUMN retry_delay_ms int NOT NULL DEFAULT 0 CHECK (retry_delay_ms BETWEEN 0 AND 3600000);
+COMMENT ON COLUMN api_monitors.retries IS
+    'tries after a failed one, within the same slot: the last ends before the next slot';
+COMMENT ON COLUMN api_monitors.retry_delay_ms IS 'ms between a failed try and the next';
+
+-- As before, and `details`.
+CREATE OR REPLACE FUNCTION heartbeats_ingest(p_datacenter int, p_batch jsonb)
+RETURNS TABLE (inserted int, duplicate int, aside_positions int[], aside_reasons text[])
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    WITH src AS MATERIALIZED (
+        SELECT x.*, e.value AS payload, e.n::int - 1 AS position, CASE
+            WHEN x.datacenter_id IS DISTINCT FROM p_datacenter THEN 'wrong datacenter'
+            WHEN NOT EXISTS (
+                SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+                WHERE i.inhparent = 'api_heartbeats'::regclass AND c.relname =
+                    'api_heartbeats_' || to_char(x.scheduled_at AT TIME ZONE 'UTC', 'YYYYMMDD')
+            ) THEN 'no partition for its day'
+            WHEN t.holder IS NULL THEN 'unknown term'
+            -- The clock of an agent follows that of the database within a round trip.
+            WHEN x.executed_at < t.started_at - interval '250 ms' THEN 'executed before its term'
+            WHEN next.started_at <= x.executed_at THEN 'executed after its term'
+        END AS bad
+        FROM jsonb_array_elements(p_batch) WITH ORDINALITY AS e (value, n)
+        CROSS JOIN LATERAL jsonb_to_record(e.value) AS x (
+            scheduled_at timestamptz, executed_at timestamptz, term bigint, holder uuid,
+            monitor_id int, datacenter_id int, agent_id int, response_time_ms real,
+            dns_lookup_ms real, tcp_connect_ms real, tls_handshake_ms real, send_ms real,
+            wait_ms real, transfer_ms real, redirect_ms real, time_to_first_byte_ms real,
+            queue_ms real, response_size_bytes int, response_status_code int,
+            warning_threshold_ms int, critical_threshold_ms int, attempts smallint,
+            success boolean, status varchar(10), http_version varchar(3),
+            failed_phase varchar(10), error_type varchar(50), resolved_ip inet,
+            response_content_type varchar(50), response_server varchar(50),
+            response_cache_status varchar(50), error_message text, raw_request_headers jsonb,
+            raw_response_headers jsonb, raw_response_body jsonb, details jsonb)
+        LEFT JOIN agent_terms t ON t.datacenter_id = p_datacenter
+            AND t.term = x.term AND t.holder = x.holder
+        LEFT JOIN agent_terms next ON next.datacenter_id = p_datacenter AND next.term = x.term + 1
+    ), ins AS (
+        INSERT INTO api_heartbeats (
+            scheduled_at, executed_at, term, monitor_id, datacenter_id, agent_id,
+            response_time_ms, dns_lookup_ms, tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms,
+            transfer_ms, redirect_ms, time_to_first_byte_ms, queue_ms, response_size_bytes,
+            response_status_code, warning_threshold_ms, critical_threshold_ms, attempts, success,
+            status, http_version, failed_phase, error_type, resolved_ip, response_content_type,
+            response_server, response_cache_status, error_message, raw_request_headers,
+            raw_response_headers, raw_response_body, details)
+        SELECT
+            scheduled_at, executed_at AT TIME ZONE 'UTC', term, monitor_id, datacenter_id, agent_id,
+            response_time_ms, dns_lookup_ms, tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms,
+            transfer_ms, redirect_ms, time_to_first_byte_ms, queue_ms, response_size_bytes,
+            response_status_code, warning_threshold_ms, critical_threshold_ms,
+            coalesce(attempts, 1), success, status, http_version, failed_phase, error_type,
+            resolved_ip, response_content_type, response_server, response_cache_status,
+            error_message, raw_request_headers, raw_response_headers, raw_response_body,
+            details
+        FROM src WHERE bad IS NULL
+        ORDER BY scheduled_at
+        ON CONFLICT (monitor_id, datacenter_id, scheduled_at) DO NOTHING
+        RETURNING 1
+    ), aside AS (
+        INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload)
+        SELECT p_datacenter, bad, payload::text FROM src WHERE bad IS NOT NULL
+        ON CONFLICT DO NOTHING
+    )
+    SELECT (SELECT count(*) FROM ins),
+           coalesce(array_agg(position), '{}'), coalesce(array_agg(bad), '{}')
+    INTO inserted, aside_positions, aside_reasons
+    FROM src WHERE bad IS NOT NULL;
+    duplicate := jsonb_array_length(p_batch) - inserted - cardinality(aside_positions);
+    RETURN NEXT;
+END $$;
