@@ -140,20 +140,24 @@ async def slow_to_connect(conninfo: str, directory: Path) -> AsyncIterator[str]:
         while data := await reader.read(65536):
             writer.write(data)
         writer.close()
+        await writer.wait_closed()
 
-    async def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def pass_through(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await asyncio.sleep(CONNECTING_S)
-        door = (
-            asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
-            if host.startswith("/")
-            else asyncio.open_connection(host, int(port))
-        )
+        if host.startswith("/"):
+            door = asyncio.open_unix_connection(f"{host}/.s.PGSQL.{port}")
+        else:
+            door = asyncio.open_connection(host, int(port))
         answers, questions = await door
         await asyncio.gather(pump(reader, questions), pump(answers, writer))
 
-    server = await asyncio.start_unix_server(let_in, directory / f".s.PGSQL.{port}")
-    async with server:
+    def let_in(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        passing.append(asyncio.create_task(pass_through(reader, writer)))
+
+    passing: list[asyncio.Task[None]] = []
+    async with await asyncio.start_unix_server(let_in, directory / f".s.PGSQL.{port}"):
         yield make_conninfo(conninfo, host=str(directory))
+        await asyncio.gather(*passing)
 
 
 async def test_connecting_does_not_count_as_the_time_of_the_answer(conninfo: str) -> None:
