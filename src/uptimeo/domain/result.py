@@ -75,6 +75,8 @@ class ErrorType(StrEnum):
     DNS_RCODE = "dns_rcode"
     NO_REPLY = "no_reply"
     PACKET_LOSS = "packet_loss"
+    PACKET_TOO_BIG = "packet_too_big"
+    TTL_EXCEEDED = "ttl_exceeded"
     NOT_SERVING = "not_serving"
     QUERY = "query_failed"
     PUSH_MISSING = "push_missing"
