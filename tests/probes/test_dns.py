@@ -2,7 +2,9 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import dns.edns
@@ -31,7 +33,7 @@ from uptimeo.probes.dns import DnsProbe
 from uptimeo.probes.dns_messages import Query as OurQuery
 from uptimeo.probes.dns_messages import Question, TooLargeError, UnreadableError
 from uptimeo.probes.dns_options import DnsOptions
-from uptimeo.probes.dns_transport import Server, Transport, ask
+from uptimeo.probes.dns_transport import Server, Transport, ask, own_servers
 
 A = "www.example. 60 IN A 192.0.2.1"
 B = "www.example. 60 IN A 192.0.2.2"
@@ -290,6 +292,37 @@ async def test_more_records_than_are_read_is_a_failure_of_its_own(transport: str
     assert "records, more than the limit 200" in failure(result)[1]
 
 
+async def test_an_answer_that_is_slow_to_read_stops_no_other_check() -> None:
+    """200 texts of 150 pieces: some 60 KB."""
+    pieces = " ".join(["a"] * 150)
+    texts = [f'www.example. 60 IN TXT "{number}" {pieces}' for number in range(199)]
+    lateness: list[float] = []
+
+    async def other() -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            due = loop.time() + 0.001
+            await asyncio.sleep(0.001)
+            lateness.append(loop.time() - due)
+
+    query = OurQuery(Question(name="www.example", kind="TXT"), 1, 200)
+    large = reply(dns.message.from_wire(query.wire), *texts)
+    began = time.perf_counter()
+    query.read(large)
+    reading_s = time.perf_counter() - began
+
+    async def script(asked: Query) -> None:
+        await asked.send(asked.message.to_wire()[:2] + large[2:])
+
+    async with serve_dns(script) as port:
+        beside = asyncio.create_task(other())
+        result = await DnsProbe().probe(options(port, "TXT", transport="tcp"), context())
+        beside.cancel()
+
+    assert result.outcome is Outcome.UP
+    assert max(lateness) < reading_s / 2
+
+
 @pytest.mark.parametrize("stranger", STRANGERS)
 async def test_over_tcp_what_is_no_answer_ends_the_check(
     stranger: Callable[[Query], bytes],
@@ -443,6 +476,16 @@ async def test_a_forbidden_server_is_not_asked_unless_it_is_the_hosts_own() -> N
 
         assert refused.value.failure.type is ErrorType.ADDRESS_FORBIDDEN
         assert found.answer.rcode == "NOERROR"
+
+
+def test_the_hosts_own_servers_are_those_of_resolv_conf(tmp_path: Path) -> None:
+    config = tmp_path / "resolv.conf"
+    config.write_text(
+        "search example\nnameserver 192.0.2.53\n# nameserver 1\nnameserver fe80::1%lo\n"
+    )
+
+    assert own_servers(config) == ["192.0.2.53", "::1"]
+    assert own_servers(tmp_path / "missing") == []
 
 
 @pytest.mark.parametrize(

@@ -18,9 +18,9 @@ from uptimeo.probes.base import (
     one_line,
 )
 from uptimeo.probes.dns_judgement import judge_answer
-from uptimeo.probes.dns_messages import Query, is_older, system_resolvers
+from uptimeo.probes.dns_messages import Query, is_older
 from uptimeo.probes.dns_options import DnsOptions
-from uptimeo.probes.dns_transport import Asked, Server, ask
+from uptimeo.probes.dns_transport import Asked, Server, ask, own_servers
 from uptimeo.probes.steady import SteadyFacts
 
 _SHOWN_ANSWERS = 20
@@ -65,7 +65,7 @@ def _first_server(options: DnsOptions) -> Server:
     server = options.server()
     if server.host:
         return server
-    own = system_resolvers()
+    own = own_servers()
     if not own:
         text = "this host names no DNS server in resolv.conf, and the URL does not either"
         raise fail(ErrorType.MISCONFIGURED, text)
@@ -75,8 +75,10 @@ def _first_server(options: DnsOptions) -> Server:
 async def _judge(options: DnsOptions, asked: Asked) -> Failure | None:
     """In a thread where a pattern may take its time."""
     if options.matches is None and options.not_matches is None:
-        return judge_answer(options.question, options.expectations, asked)
-    return await asyncio.to_thread(judge_answer, options.question, options.expectations, asked)
+        return judge_answer(options.question, options.expectations, asked.answer, asked.at)
+    return await asyncio.to_thread(
+        judge_answer, options.question, options.expectations, asked.answer, asked.at
+    )
 
 
 async def _compare_serials(options: DnsOptions, asked: Asked, context: ProbeContext) -> None:

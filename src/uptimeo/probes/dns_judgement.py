@@ -7,7 +7,6 @@ from typing import Literal
 from uptimeo.domain.result import ErrorType, Failure
 from uptimeo.domain.text import one_line
 from uptimeo.probes.dns_messages import Answer, Question, Record, is_older
-from uptimeo.probes.dns_transport import Asked
 from uptimeo.probes.matching import TIME_LIMIT_S, PatternTimeoutError, occurs
 
 _FEW = 5
@@ -33,19 +32,20 @@ class Expectations:
     min_serial: int | None = None
 
 
-def judge_answer(question: Question, wanted: Expectations, asked: Asked) -> Failure | None:
-    """The first expectation that does not hold, or None."""
-    answer = asked.answer
+def judge_answer(
+    question: Question, wanted: Expectations, answer: Answer, at: str
+) -> Failure | None:
+    """The first expectation of the answer from that address that does not hold, or None."""
     what = f"{question.name} {question.kind}"
     if answer.rcode not in wanted.rcodes:
         told = f" ({'; '.join(answer.errors)})" if answer.errors else ""
-        text = f"{asked.at} answers {answer.rcode}{told} for {what}"
+        text = f"{at} answers {answer.rcode}{told} for {what}"
         text = f"{text}, expected {' or '.join(wanted.rcodes)}"
         return Failure(type=ErrorType.DNS_RCODE, message=text)
     reason = next(_reasons(wanted, answer), None)
     if reason is None:
         return None
-    text = f"{asked.at} answers {_shown(answer.records)} for {what}, expected {reason}"
+    text = f"{at} answers {_shown(answer.records)} for {what}, expected {reason}"
     return Failure(type=ErrorType.UNEXPECTED, message=text)
 
 

@@ -1,7 +1,7 @@
 """What is a DNS server asked, and what does it answer? Pure; the only importer of dnspython."""
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import dns.exception
@@ -12,7 +12,6 @@ import dns.rcode
 import dns.rdata
 import dns.rdataclass
 import dns.rdatatype
-import dns.resolver
 import dns.rrset
 import dns.serial
 from dns.rdtypes.ANY.SOA import SOA
@@ -191,14 +190,6 @@ def record(kind: str, text: str) -> Record:
 def is_older(serial: int, than: int) -> bool:
     """Whether a serial comes before another one; they wrap around (RFC 1982)."""
     return bool(dns.serial.Serial(serial) < dns.serial.Serial(than))
-
-
-def system_resolvers() -> Sequence[str]:
-    """Addresses of the servers that this host asks, in its order; empty if it names none."""
-    try:
-        return [str(each) for each in dns.resolver.Resolver().nameservers]
-    except dns.resolver.NoResolverConfiguration:
-        return []
 
 
 def _name(text: str) -> dns.name.Name:
