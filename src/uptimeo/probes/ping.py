@@ -114,10 +114,10 @@ class PingProbe(Probe[PingOptions]):
         try:
             addresses = await resolve(options.host, context, timeline, options.family)
             permitted = allowed(addresses, options.host, context)
+            _assert_time_enough(options, context)
             settings = _settings(options)
             with open_echo_socket(permitted, settings, options.size) as opened:
                 timeline.resolved_ip = opened.address.ip
-                _assert_time_enough(options, context)
                 volley = Volley(opened, _plan(options))
                 await volley.run(context.deadline)
             failure = _judge(volley, options)
