@@ -21,7 +21,7 @@ class StreamOptions(ProbeOptions):
     family: Family = Field(
         default=Family.ANY, description="Which addresses of the host to try: v4, v6 or any."
     )
-    source_address: str | None = Field(
+    source: str | None = Field(
         default=None, description="The address of the agent's host to connect from."
     )
     assertions: Assertions = Field(
@@ -48,9 +48,9 @@ class StreamOptions(ProbeOptions):
             raise ValueError("port 0 cannot be connected to")
         return url
 
-    @field_validator("source_address")
+    @field_validator("source")
     @classmethod
-    def _source(cls, address: str | None) -> str | None:
+    def _reachable_from(cls, address: str | None) -> str | None:
         if address is not None:
             ipaddress.ip_address(address)
         return address
@@ -67,4 +67,4 @@ class StreamOptions(ProbeOptions):
     def endpoint(self) -> Endpoint:
         """Where to connect to."""
         port = urlsplit(self.url).port or self.usual_port()
-        return Endpoint(host=self.host, port=port, family=self.family, source=self.source_address)
+        return Endpoint(host=self.host, port=port, family=self.family, source=self.source)
