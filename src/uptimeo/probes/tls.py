@@ -2,6 +2,7 @@
 
 import os
 import ssl
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -154,12 +155,7 @@ def _make(options: TlsOptions, note: Callable[..., None]) -> ssl.SSLContext:
     if options.crl_pem is not None:
         _load_lists(context, options.crl_pem)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-    if options.min_version is not None:
-        context.minimum_version = _VERSIONS[options.min_version]
-        if options.min_version < "1.2":
-            context.set_ciphers("DEFAULT@SECLEVEL=0")  # OpenSSL 3 refuses TLS 1.1 above it
-    if options.max_version is not None:
-        context.maximum_version = _VERSIONS[options.max_version]
+    _limit_versions(context, options)
     if options.client_pem is not None:
         _load_client(context, options.client_pem)
     if options.alpn:
@@ -167,6 +163,17 @@ def _make(options: TlsOptions, note: Callable[..., None]) -> ssl.SSLContext:
     # The only way in Python to see a chain that was not accepted: there is no verify callback.
     context._msg_callback = note  # type: ignore[attr-defined]  # noqa: SLF001
     return context
+
+
+def _limit_versions(context: ssl.SSLContext, options: TlsOptions) -> None:
+    if options.min_version is not None and options.min_version < "1.2":
+        context.set_ciphers("DEFAULT@SECLEVEL=0")  # OpenSSL 3 refuses TLS 1.1 above it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # whoever asks for TLS 1.1 means it
+        if options.min_version is not None:
+            context.minimum_version = _VERSIONS[options.min_version]
+        if options.max_version is not None:
+            context.maximum_version = _VERSIONS[options.max_version]
 
 
 def _load_client(context: ssl.SSLContext, pem: str) -> None:
