@@ -211,6 +211,11 @@ def _note(
         presented[connection].message(int(kind), message, tls13=version == _VERSIONS["1.3"])
 
 
+def kind_of(error: ssl.SSLError) -> ErrorType:
+    """What the server, or OpenSSL on our side, has against this connection."""
+    return _REASONS.get(error.reason or "", ErrorType.TLS)
+
+
 def explain(error: ssl.SSLError, name: str, at: str) -> TargetError:
     """The failure that a handshake with the server at that address ended in."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -219,6 +224,6 @@ def explain(error: ssl.SSLError, name: str, at: str) -> TargetError:
         )
         shown = text.format(name=name, reason=error.verify_message)
         return fail(kind, f"the certificate of {at} {shown}", Phase.TLS)
-    kind = _REASONS.get(error.reason or "", ErrorType.TLS)
+    kind = kind_of(error)
     reason = (error.reason or str(error)).replace("_", " ").lower()
     return fail(kind, f"TLS handshake with {at} failed: {reason}", Phase.TLS)
