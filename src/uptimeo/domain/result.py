@@ -91,6 +91,7 @@ class ErrorType(StrEnum):
     UNSUPPORTED = "agent_lacks_support"
     MISCONFIGURED = "agent_misconfigured"
     STUCK = "probe_stuck"
+    STALLED = "agent_stalled"
     STOPPED = "agent_stopped"
     ISOLATED = "isolated"
     SKIPPED_OVERRUN = "skipped_overrun"
@@ -108,6 +109,7 @@ OUR_FAULTS = frozenset(
         ErrorType.UNSUPPORTED,
         ErrorType.MISCONFIGURED,
         ErrorType.STUCK,
+        ErrorType.STALLED,
         ErrorType.STOPPED,
         ErrorType.ISOLATED,
         ErrorType.SKIPPED_OVERRUN,
