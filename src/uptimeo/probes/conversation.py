@@ -19,7 +19,6 @@ from uptimeo.probes.base import (
     TargetError,
     Timeline,
     TlsFacts,
-    TlsOptions,
     assertion_failure,
     judge,
     open_stream,
@@ -36,23 +35,23 @@ STARTTLS_PHASE = "starttls"
 class Conversation:
     """What one check has, and what it has seen so far: `shown` are facts by name."""
 
-    host: str
+    options: StreamOptions
     stream: Stream
     context: ProbeContext
     timeline: Timeline
     shown: dict[str, Any] = field(default_factory=dict)
     judged: list[AssertionResult] = field(default_factory=list)
 
-    async def secure(self, starttls: Starttls | None, tls: TlsOptions | None) -> None:
-        """Begin TLS if either is given, after what the protocol says before it."""
-        if starttls is None and tls is None:
+    async def secure(self, starttls: Starttls | None = None) -> None:
+        """Begin TLS if the options have any, after what that protocol says before it."""
+        tls = self.options.spoken_tls()
+        if tls is None:
             return
-        options = tls or TlsOptions()
         if starttls is not None:
-            name = options.server_name or self.host
+            name = tls.server_name or self.options.host
             with self.timeline.phase(STARTTLS_PHASE):
                 await take_all(dialogue(starttls, name), self.stream, self.context)
-        await self.stream.start_tls(options)
+        await self.stream.start_tls(tls)
 
 
 Talk = Callable[[Conversation], Awaitable[None]]
@@ -62,14 +61,14 @@ async def converse(
     options: StreamOptions, context: ProbeContext, steady: SteadyFacts, talk: Talk
 ) -> ProbeResult:
     """The result of one check; what `talk` raises as TargetError is its failure."""
+    if (tls := options.spoken_tls()) is not None:
+        context.tls.prepare(tls)
     timeline = Timeline()
     held: Conversation | None = None
     failure: Failure | None = None
     try:
         async with open_stream(options.endpoint(), context, timeline) as stream:
-            held = Conversation(
-                host=options.host, stream=stream, context=context, timeline=timeline
-            )
+            held = Conversation(options=options, stream=stream, context=context, timeline=timeline)
             await talk(held)
     except TargetError as error:
         failure = error.failure

@@ -58,6 +58,10 @@ class MailOptions(StreamOptions):
         """That of the protocol, with TLS from the start or without."""
         return self.ports[self.security == "tls"]
 
+    def spoken_tls(self) -> TlsOptions | None:
+        """As `tls` says, where `security` wants any."""
+        return None if self.security == "none" else self.tls
+
     def protocol(self) -> MailProtocol:
         """What is said."""
         raise NotImplementedError
@@ -148,13 +152,13 @@ async def _greeted(protocol: MailProtocol, options: MailOptions, held: Conversat
     """The greeting; after it the connection is as secure as wanted."""
     stream, timeline = held.stream, held.timeline
     if options.security == "tls":
-        await held.secure(None, options.tls)
+        await held.secure()
     with timeline.phase("greeting"):
         greeting = await take(protocol.greeting, stream, held.context)
     if options.security == "starttls":
         with timeline.phase(STARTTLS_PHASE):
             await take_all(protocol.starttls, stream, held.context)
-        await held.secure(None, options.tls)
+        await held.secure()
     return greeting.decode("utf-8", "replace").strip()
 
 

@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, field_validator
 
-from uptimeo.probes.base import Assertions, Endpoint, Family, ProbeOptions
+from uptimeo.probes.base import Assertions, Endpoint, Family, ProbeOptions, TlsOptions
 
 
 class StreamOptions(ProbeOptions):
@@ -58,6 +58,10 @@ class StreamOptions(ProbeOptions):
     def usual_port(self) -> int:
         """The port if the URL names none."""
         raise NotImplementedError
+
+    def spoken_tls(self) -> TlsOptions | None:
+        """How TLS is spoken; None if it is not."""
+        return None
 
     @property
     def host(self) -> str:

@@ -33,6 +33,10 @@ class TcpOptions(StreamOptions):
         description="What to send and what to expect, one after the other, inside TLS if any.",
     )
 
+    def spoken_tls(self) -> TlsOptions | None:
+        """As `tls` says, which may be left out beside `starttls`."""
+        return TlsOptions() if self.tls is None and self.starttls is not None else self.tls
+
 
 class TcpProbe(Probe[TcpOptions]):
     """Connect, begin TLS if wanted, take the steps."""
@@ -46,7 +50,7 @@ class TcpProbe(Probe[TcpOptions]):
         """Check once; the steps are in the phases send and wait."""
 
         async def talk(held: Conversation) -> None:
-            await held.secure(options.starttls, options.tls)
+            await held.secure(options.starttls)
             await walk(options.steps, held.stream, context, held.timeline)
 
         return await converse(options, context, self._steady, talk)

@@ -135,6 +135,10 @@ class TlsContexts:
         presented = self._presented[wrapped] = Presented()
         return wrapped, presented
 
+    def prepare(self, options: TlsOptions) -> None:
+        """Do what takes 50 ms for options that are new, so that no phase has to wait for it."""
+        self._context(options)
+
     def _context(self, options: TlsOptions) -> ssl.SSLContext:
         if options not in self._contexts:
             if len(self._contexts) >= _KEPT_CONTEXTS:

@@ -31,6 +31,10 @@ class CertificateOptions(StreamOptions, CertificateDemands):
         """That of the protocol, or 443."""
         return _USUAL_PORT if self.starttls is None else USUAL_PORTS[self.starttls]
 
+    def spoken_tls(self) -> TlsOptions:
+        """As `tls` says."""
+        return self.tls
+
 
 class CertificateProbe(Probe[CertificateOptions]):
     """A handshake and nothing more. A certificate that is refused is in the facts all the same."""
@@ -44,7 +48,7 @@ class CertificateProbe(Probe[CertificateOptions]):
         """Check once."""
 
         async def talk(held: Conversation) -> None:
-            await held.secure(options.starttls, options.tls)
+            await held.secure(options.starttls)
             assert held.stream.tls is not None
             held.judged += judge_demands(options, held.stream.tls, datetime.now(UTC))
 
