@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint check format accept soak faults lock clean
+.PHONY: run test lint check format accept matrix soak faults lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runtime
@@ -27,6 +27,10 @@ format: $(VENV)/.dev
 # Evidence that takes longer than a test run: nginx against curl, and 200 monitors for ten minutes.
 accept: $(VENV)/.dev
 	$(BIN)/python -m tests.evidence.nginx
+
+# What checks make of servers nobody here wrote. For some of them: make matrix ONLY="nginx exim"
+matrix: $(VENV)/.dev
+	$(BIN)/python -m tests.evidence.matrix $(ONLY)
 
 soak: $(VENV)/.dev
 	$(BIN)/python -m tests.evidence.soak

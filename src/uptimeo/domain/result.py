@@ -47,6 +47,8 @@ class ErrorType(StrEnum):
     TLS_EXPIRED = "tls_certificate_expired"
     TLS_HOSTNAME = "tls_hostname_mismatch"
     TLS_UNTRUSTED = "tls_untrusted_certificate"
+    TLS_SELF_SIGNED = "tls_self_signed_certificate"
+    TLS_PURPOSE = "tls_wrong_purpose"
     TLS_NOT_YET_VALID = "tls_certificate_not_yet_valid"
     TLS_REVOKED = "tls_certificate_revoked"
     TLS_WEAK = "tls_weak_certificate"
