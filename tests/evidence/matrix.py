@@ -14,7 +14,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.evidence import matrix_mail, matrix_starttls, matrix_web
+from tests.evidence import matrix_dns, matrix_mail, matrix_starttls, matrix_web
 from tests.evidence.matrix_rows import Expected, Program, resolved
 from tests.support.programs import Place
 from tests.support.zoo import Zoo
@@ -23,7 +23,12 @@ from uptimeo.domain.result import ProbeResult
 from uptimeo.probes.base import ProbeContext
 from uptimeo.probes.registry import ProbeRegistry
 
-_PROGRAMS = (*matrix_web.PROGRAMS, *matrix_mail.PROGRAMS, *matrix_starttls.PROGRAMS)
+_PROGRAMS = (
+    *matrix_web.PROGRAMS,
+    *matrix_mail.PROGRAMS,
+    *matrix_starttls.PROGRAMS,
+    *matrix_dns.PROGRAMS,
+)
 _TIMEOUT_MS = 3000
 
 

@@ -1,16 +1,19 @@
 """What is one row of the matrix? A program, how it is started, and what our checks make of it."""
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tests.support.programs import Place
+from tests.support.programs import HOST, Place
 from uptimeo.domain.result import ErrorType
 
 # As a value of an option: what stands for something that is known only when the program runs.
+# So does "<server NAME>", for the address of the port of that name.
 AUTHORITY = "<the authority of the zoo>"
 LIST = "<the list of revoked certificates>"
+_SERVER = re.compile(r"<server (\w+)>")
 TRUSTING: Mapping[str, Any] = {"tls": {"ca_pem": AUTHORITY}}
 HTTPS_TRUSTING: Mapping[str, Any] = {"ca_pem": AUTHORITY}
 
@@ -47,5 +50,7 @@ def resolved(value: Any, place: Place) -> Any:
             return place.zoo.animals["good"].trusted
         case str() if value == LIST:
             return place.zoo.animals["revoked"].crl
+        case str() if found := _SERVER.fullmatch(value):
+            return f"{HOST}:{place.ports[found[1]]}"
         case _:
             return value
