@@ -24,7 +24,8 @@ format: $(VENV)/.dev
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-# Evidence that takes longer than a test run: nginx against curl, pings under load, and 200 monitors for ten minutes.
+# Evidence that takes longer than a test run: nginx against curl, pings under load, and 200
+# monitors for ten minutes.
 accept: $(VENV)/.dev
 	$(BIN)/python -m tests.evidence.nginx
 	$(BIN)/python -m tests.evidence.ping
