@@ -18,6 +18,7 @@ from uptimeo.probes.assertions import (
 )
 from uptimeo.probes.certificates import CertificateFacts
 from uptimeo.probes.context import Limits, ProbeContext
+from uptimeo.probes.dialling import allowed
 from uptimeo.probes.failing import TargetError, fail
 from uptimeo.probes.guard import AddressGuard
 from uptimeo.probes.judging import judge
@@ -59,6 +60,7 @@ __all__ = [
     "Timeline",
     "TlsFacts",
     "TlsOptions",
+    "allowed",
     "assertion_failure",
     "fail",
     "in_ranges",

@@ -48,10 +48,10 @@ async def dial(
     context: ProbeContext,
 ) -> tuple[socket.socket, Address]:
     """A connected socket and its address. Raises TargetError for the last address that failed."""
-    allowed = _allowed(addresses, host, context)
+    permitted = allowed(addresses, host, context)
     running: dict[asyncio.Task[socket.socket], Address] = {}
     failure: TargetError | None = None
-    waiting = list(allowed)
+    waiting = list(permitted)
     try:
         async with asyncio.timeout_at(context.deadline):
             while waiting or running:
@@ -62,7 +62,7 @@ async def dial(
                 if winner is not None:
                     return winner
     except TimeoutError as error:
-        shown = " and ".join(address.at(port) for address in allowed)
+        shown = " and ".join(address.at(port) for address in permitted)
         text = f"no TCP connection to {shown} within {context.timeout_ms} ms"
         raise fail(ErrorType.CONNECT_TIMEOUT, text, Phase.CONNECT) from error
     finally:
@@ -71,13 +71,14 @@ async def dial(
     raise failure
 
 
-def _allowed(addresses: Sequence[Address], host: str, context: ProbeContext) -> list[Address]:
+def allowed(addresses: Sequence[Address], host: str, context: ProbeContext) -> list[Address]:
+    """Those of the host's addresses that may be reached. TargetError if there are none."""
     refusals = {address: context.guard.refusal(address.ip, host) for address in addresses}
-    allowed = [address for address, refusal in refusals.items() if refusal is None]
-    if not allowed:
+    permitted = [address for address, refusal in refusals.items() if refusal is None]
+    if not permitted:
         text = next(iter(refusals.values())) or f"{host} has no address"
         raise fail(ErrorType.ADDRESS_FORBIDDEN, text, Phase.CONNECT)
-    return allowed
+    return permitted
 
 
 async def _settle(

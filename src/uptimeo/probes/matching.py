@@ -32,13 +32,18 @@ def occurs(pattern: AnyStr, text: AnyStr, limit_s: float = TIME_LIMIT_S) -> bool
 
     Raises PatternTimeoutError. The interpreter lock is given back meanwhile.
     """
+    return end_of(pattern, text, limit_s) is not None
+
+
+def end_of(pattern: AnyStr, text: AnyStr, limit_s: float = TIME_LIMIT_S) -> int | None:
+    """Where the first find ends; None if there is none. As `occurs` otherwise."""
     try:
         found = regex.search(pattern, text, timeout=limit_s, concurrent=True)
     except TimeoutError as error:
         raise PatternTimeoutError(
             f"the pattern {pattern!r} did not come to an end within {limit_s * 1000:.0f} ms"
         ) from error
-    return found is not None
+    return None if found is None else int(found.end())
 
 
 # A field of options that holds a pattern.

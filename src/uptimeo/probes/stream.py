@@ -18,7 +18,7 @@ from uptimeo.probes.failing import fail
 from uptimeo.probes.resolver import Address, Family, literal
 from uptimeo.probes.session import TlsFacts, TlsSession
 from uptimeo.probes.timeline import Timeline
-from uptimeo.probes.tls import TlsOptions
+from uptimeo.probes.tls import TlsOptions, kind_of
 
 _CHUNK = 65_536
 
@@ -100,11 +100,12 @@ class Stream:
         Bytes that came unasked before the handshake are refused: somebody on the way could have
         slipped in an answer.
         """
+        # Before the phase: for options that are new, the bundle of authorities is read, 0.1 s long.
+        name = self._host.rstrip(".")
+        session = TlsSession(self._socket, self._context.tls, options, name, self.at)
         with self._timeline.phase(Phase.TLS):
             if self._unread:
                 raise fail(ErrorType.STARTTLS, f"{self.at} sent more before TLS than it was asked")
-            name = self._host.rstrip(".")
-            session = TlsSession(self._socket, self._context.tls, options, name, self.at)
             try:
                 async with self._within(ErrorType.TLS_TIMEOUT, f"TLS handshake with {self.at}"):
                     await session.handshake()
@@ -183,7 +184,8 @@ class Stream:
             text = f"{what} not complete within {self._context.timeout_ms} ms"
             raise fail(kind, text) from error
         except ssl.SSLError as error:
-            raise fail(ErrorType.TLS, f"TLS with {self.at} broke: {error.reason}") from error
+            # In TLS 1.3 a server says after the handshake that it wanted a certificate of ours.
+            raise fail(kind_of(error), f"TLS with {self.at} broke: {error.reason}") from error
         except ConnectionError as error:
             raise fail(ErrorType.CONNECTION_RESET, f"connection reset by {self.at}") from error
         except OSError as error:

@@ -2,7 +2,9 @@
 
 import os
 import ssl
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -27,7 +29,9 @@ _KEPT_CONTEXTS = 256
 _CERTIFICATE_FAULTS = {
     9: (ErrorType.TLS_NOT_YET_VALID, "is not valid yet"),
     10: (ErrorType.TLS_EXPIRED, "has expired"),
+    18: (ErrorType.TLS_SELF_SIGNED, "is signed by itself"),
     23: (ErrorType.TLS_REVOKED, "has been revoked"),
+    26: (ErrorType.TLS_PURPOSE, "is not meant for servers"),
     62: (ErrorType.TLS_HOSTNAME, "is not valid for {name}"),
     64: (ErrorType.TLS_HOSTNAME, "is not valid for {name}"),
     66: (ErrorType.TLS_WEAK, "has a key that is too weak"),
@@ -68,14 +72,27 @@ class TlsOptions(BaseModel):
     max_version: Version | None = None
     alpn: tuple[str, ...] = ()
 
-    @field_validator("ca_pem", "crl_pem")
+    @field_validator("ca_pem")
     @classmethod
     def _readable(cls, pem: str | None) -> str | None:
         if pem is not None:
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
             except (ssl.SSLError, TypeError, ValueError) as error:
-                raise ValueError("there is no certificate or list in PEM format in it") from error
+                raise ValueError("there is no certificate in PEM format in it") from error
+        return pem
+
+    @field_validator("crl_pem")
+    @classmethod
+    def _lists(cls, pem: str | None) -> str | None:
+        if pem is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            try:
+                _load_lists(context, pem)
+            except (ssl.SSLError, OSError, ValueError) as error:
+                raise ValueError("there is no revocation list in PEM format in it") from error
+            if not context.cert_store_stats()["crl"]:
+                raise ValueError("there is no revocation list in PEM format in it")
         return pem
 
     @field_validator("client_pem")
@@ -118,6 +135,10 @@ class TlsContexts:
         presented = self._presented[wrapped] = Presented()
         return wrapped, presented
 
+    def prepare(self, options: TlsOptions) -> None:
+        """Do what takes 50 ms for options that are new, so that no phase has to wait for it."""
+        self._context(options)
+
     def _context(self, options: TlsOptions) -> ssl.SSLContext:
         if options not in self._contexts:
             if len(self._contexts) >= _KEPT_CONTEXTS:
@@ -136,14 +157,9 @@ def _make(options: TlsOptions, note: Callable[..., None]) -> ssl.SSLContext:
     else:
         context.load_verify_locations(cafile=trusted_ca_file())
     if options.crl_pem is not None:
-        context.load_verify_locations(cadata=options.crl_pem)
+        _load_lists(context, options.crl_pem)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
-    if options.min_version is not None:
-        context.minimum_version = _VERSIONS[options.min_version]
-        if options.min_version < "1.2":
-            context.set_ciphers("DEFAULT@SECLEVEL=0")  # OpenSSL 3 refuses TLS 1.1 above it
-    if options.max_version is not None:
-        context.maximum_version = _VERSIONS[options.max_version]
+    _limit_versions(context, options)
     if options.client_pem is not None:
         _load_client(context, options.client_pem)
     if options.alpn:
@@ -153,12 +169,35 @@ def _make(options: TlsOptions, note: Callable[..., None]) -> ssl.SSLContext:
     return context
 
 
+def _limit_versions(context: ssl.SSLContext, options: TlsOptions) -> None:
+    if options.min_version is not None and options.min_version < "1.2":
+        context.set_ciphers("DEFAULT@SECLEVEL=0")  # OpenSSL 3 refuses TLS 1.1 above it
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # whoever asks for TLS 1.1 means it
+        if options.min_version is not None:
+            context.minimum_version = _VERSIONS[options.min_version]
+        if options.max_version is not None:
+            context.maximum_version = _VERSIONS[options.max_version]
+
+
 def _load_client(context: ssl.SSLContext, pem: str) -> None:
-    """The module `ssl` reads keys from files only; this one has no name on any disk."""
-    held = os.memfd_create("uptimeo client certificate")
+    with _unnamed_file(pem) as path:
+        context.load_cert_chain(path, password="")
+
+
+def _load_lists(context: ssl.SSLContext, pem: str) -> None:
+    """As `cadata` the module `ssl` takes certificates only."""
+    with _unnamed_file(pem) as path:
+        context.load_verify_locations(cafile=path)
+
+
+@contextmanager
+def _unnamed_file(text: str) -> Iterator[str]:
+    """The module `ssl` reads keys and lists from files only; this one has no name on any disk."""
+    held = os.memfd_create("uptimeo pem")
     try:
-        os.write(held, pem.encode())
-        context.load_cert_chain(f"/proc/self/fd/{held}", password="")
+        os.write(held, text.encode())
+        yield f"/proc/self/fd/{held}"
     finally:
         os.close(held)
 
@@ -176,6 +215,11 @@ def _note(
         presented[connection].message(int(kind), message, tls13=version == _VERSIONS["1.3"])
 
 
+def kind_of(error: ssl.SSLError) -> ErrorType:
+    """What the server, or OpenSSL on our side, has against this connection."""
+    return _REASONS.get(error.reason or "", ErrorType.TLS)
+
+
 def explain(error: ssl.SSLError, name: str, at: str) -> TargetError:
     """The failure that a handshake with the server at that address ended in."""
     if isinstance(error, ssl.SSLCertVerificationError):
@@ -184,6 +228,6 @@ def explain(error: ssl.SSLError, name: str, at: str) -> TargetError:
         )
         shown = text.format(name=name, reason=error.verify_message)
         return fail(kind, f"the certificate of {at} {shown}", Phase.TLS)
-    kind = _REASONS.get(error.reason or "", ErrorType.TLS)
+    kind = kind_of(error)
     reason = (error.reason or str(error)).replace("_", " ").lower()
     return fail(kind, f"TLS handshake with {at} failed: {reason}", Phase.TLS)
