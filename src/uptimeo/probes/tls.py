@@ -24,7 +24,7 @@ Version = Literal["1.0", "1.1", "1.2", "1.3"]
 _KEPT_CONTEXTS = 256
 
 # OpenSSL's X509_V_ERR_* (x509_vfy.h) by what a person has to do about it.
-_CERTIFICATE_FAULTS = {
+CERTIFICATE_FAULTS = {
     9: (ErrorType.TLS_NOT_YET_VALID, "is not valid yet"),
     10: (ErrorType.TLS_EXPIRED, "has expired"),
     23: (ErrorType.TLS_REVOKED, "has been revoked"),
@@ -179,7 +179,7 @@ def _note(
 def explain(error: ssl.SSLError, name: str, at: str) -> TargetError:
     """The failure that a handshake with the server at that address ended in."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        kind, text = _CERTIFICATE_FAULTS.get(
+        kind, text = CERTIFICATE_FAULTS.get(
             error.verify_code, (ErrorType.TLS_UNTRUSTED, "is not trusted: {reason}")
         )
         shown = text.format(name=name, reason=error.verify_message)

@@ -1,0 +1,28 @@
+"""How is one HTTP request sent with libcurl? The only package that imports pycurl."""
+
+from uptimeo.probes.curl.client import CurlClient, supports_http3
+from uptimeo.probes.curl.setup import request_target
+from uptimeo.probes.curl.transfer import (
+    Fault,
+    Handshake,
+    Proxy,
+    Request,
+    Route,
+    Transfer,
+    TransferError,
+    host_and_port,
+)
+
+__all__ = [
+    "CurlClient",
+    "Fault",
+    "Handshake",
+    "Proxy",
+    "Request",
+    "Route",
+    "Transfer",
+    "TransferError",
+    "host_and_port",
+    "request_target",
+    "supports_http3",
+]

@@ -1,0 +1,117 @@
+"""How do many transfers run on one event loop, each with a connection of its own?"""
+
+import time
+from typing import Any
+
+import pycurl
+
+from uptimeo.domain.errors import FatalError
+from uptimeo.probes.curl.dialer import Dialer
+from uptimeo.probes.curl.faults import explain
+from uptimeo.probes.curl.reader import Reader
+from uptimeo.probes.curl.setup import configured, logical_url
+from uptimeo.probes.curl.transfer import Request, Transfer, TransferError
+from uptimeo.probes.curl.watcher import Watcher
+from uptimeo.probes.marks import Marks
+
+_VERSIONS = {
+    pycurl.CURL_HTTP_VERSION_1_0: "1.0",
+    pycurl.CURL_HTTP_VERSION_1_1: "1.1",
+    pycurl.CURL_HTTP_VERSION_2: "2",
+    pycurl.CURL_HTTP_VERSION_3: "3",
+}
+
+
+class CurlClient:
+    """Many transfers at a time on the running event loop, each with a fresh connection."""
+
+    def __init__(self) -> None:
+        if not pycurl.version_info()[4] & pycurl.VERSION_ASYNCHDNS:
+            raise FatalError(
+                f"{pycurl.version} resolves names synchronously, which would stop the event"
+                " loop: install the pycurl wheel, whose libcurl resolves in threads"
+            )
+        self._multi: pycurl.AsyncCurlMulti | None = None
+
+    async def send(self, request: Request) -> Transfer:
+        """Send and read until the end, a failure, or `timeout_ms`. Never raises for a target."""
+        if self._multi is None:
+            self._multi = pycurl.AsyncCurlMulti()
+        reader = Reader(
+            limit=request.max_body_bytes, keep=request.keep_body_bytes, decodes=request.compressed
+        )
+        dialer = Dialer(request)
+        watcher = Watcher(began=time.perf_counter())
+        with configured(request) as curl:
+            curl.setopt(pycurl.HEADERFUNCTION, reader.header)
+            curl.setopt(pycurl.WRITEFUNCTION, reader.body)
+            curl.setopt(pycurl.OPENSOCKETFUNCTION, dialer.open)
+            if request.is_tls or request.proxy is not None:
+                curl.setopt(pycurl.VERBOSE, 1)
+                curl.setopt(pycurl.DEBUGFUNCTION, watcher.note)
+            error = None
+            try:
+                await self._multi.perform(curl)
+            except pycurl.error as failure:
+                error = explain(curl, failure, reader, dialer)
+            return _finish(curl, request, error, reader, dialer, watcher)
+
+    async def aclose(self) -> None:
+        """Abandon what is in flight and close every connection."""
+        if self._multi is not None:
+            await self._multi.aclose()
+            self._multi = None
+
+
+def supports_http3() -> bool:
+    """Whether this libcurl speaks HTTP/3."""
+    return bool(pycurl.version_info()[4] & pycurl.VERSION_HTTP3)
+
+
+def _finish(
+    curl: Any,
+    request: Request,
+    error: TransferError | None,
+    reader: Reader,
+    dialer: Dialer,
+    watcher: Watcher,
+) -> Transfer:
+    kept = curl.getinfo_raw(pycurl.INFO_COOKIELIST) if request.cookies is not None else ()
+    return Transfer(
+        marks=_marks(curl, request, watcher),
+        error=error,
+        status_code=curl.getinfo(pycurl.RESPONSE_CODE) or None,
+        http_version=_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)),
+        ip=curl.getinfo(pycurl.PRIMARY_IP) or None,
+        tried=tuple(dialer.tried),
+        redirect_url=logical_url(request, _redirect_url(curl)),
+        headers=reader.headers(),
+        body_bytes=reader.body_bytes,
+        wire_bytes=curl.getinfo(pycurl.SIZE_DOWNLOAD_T),
+        body_start=bytes(reader.start),
+        handshake=watcher.handshake(),
+        cookies=tuple(kept),
+    )
+
+
+def _redirect_url(curl: Any) -> str | None:
+    """Where the answer redirects to; libcurl leaves foreign bytes in a host name as they are."""
+    raw: bytes | None = curl.getinfo_raw(pycurl.REDIRECT_URL)
+    return raw.decode("utf-8", "replace") if raw else None
+
+
+def _marks(curl: Any, request: Request, watcher: Watcher) -> Marks:
+    connect = curl.getinfo(pycurl.CONNECT_TIME_T)
+    lookup = curl.getinfo(pycurl.NAMELOOKUP_TIME_T)
+    return Marks(
+        queue=curl.getinfo(pycurl.QUEUE_TIME_T),
+        # With socks5 libcurl looks up the target when the proxy is connected to already.
+        namelookup=min(lookup, connect or lookup),
+        connect=connect,
+        tunnel=watcher.tunnel_us if request.tunnels else None,
+        appconnect=curl.getinfo(pycurl.APPCONNECT_TIME_T),
+        pretransfer=curl.getinfo(pycurl.PRETRANSFER_TIME_T),
+        posttransfer=curl.getinfo(pycurl.POSTTRANSFER_TIME_T),
+        starttransfer=curl.getinfo(pycurl.STARTTRANSFER_TIME_T),
+        total=curl.getinfo(pycurl.TOTAL_TIME_T),
+    )

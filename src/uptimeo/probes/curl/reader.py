@@ -1,0 +1,67 @@
+"""What of an answer is kept, and when is it too much? Pure."""
+
+from dataclasses import dataclass, field
+
+from uptimeo.probes.curl.transfer import Fault
+
+MAX_HEADER_BYTES = 65_536
+MAX_HEADER_LINES = 300
+
+
+@dataclass(slots=True)
+class Reader:
+    """Collects the last header block and the start of the body, and stops what is too large.
+
+    `decodes` says that libcurl decompresses what it hands over. A body that was compressed twice
+    is refused: at no cost to its sender it keeps our event loop busy without a byte of output.
+    """
+
+    limit: int
+    keep: int
+    decodes: bool = False
+    lines: list[bytes] = field(default_factory=list)
+    header_bytes: int = 0
+    header_lines: int = 0
+    body_bytes: int = 0
+    start: bytearray = field(default_factory=bytearray)
+    refused: Fault | None = None
+
+    def header(self, line: bytes) -> int | None:
+        """One header line; anything but None ends the transfer."""
+        self.header_bytes += len(line)
+        self.header_lines += 1
+        if self.header_bytes > MAX_HEADER_BYTES or self.header_lines > MAX_HEADER_LINES:
+            self.refused = Fault.HEADERS_TOO_LARGE
+            return -1
+        if line.startswith(b"HTTP/"):
+            self.lines.clear()  # a "100 Continue", a "103 Early Hints" or a proxy's block before
+        self.lines.append(line)
+        if self.decodes and not line.strip() and len(self._encodings()) > 1:
+            self.refused = Fault.ENCODED_TWICE
+            return -1
+        return None
+
+    def body(self, chunk: bytes) -> int | None:
+        """A piece of the body; anything but None ends the transfer."""
+        self.body_bytes += len(chunk)
+        if (room := self.keep - len(self.start)) > 0:
+            self.start += chunk[:room]
+        if self.body_bytes > self.limit:
+            compressed = self.decodes and bool(self._encodings())
+            self.refused = Fault.EXPANDED if compressed else Fault.BODY_TOO_LARGE
+            return -1
+        return None
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers of the last block."""
+        return tuple(_parse(line) for line in self.lines if b":" in line)
+
+    def _encodings(self) -> list[str]:
+        named = ",".join(v for k, v in self.headers() if k.lower() == "content-encoding")
+        words = (word.strip().lower() for word in named.split(","))
+        return [word for word in words if word not in ("", "identity")]
+
+
+def _parse(line: bytes) -> tuple[str, str]:
+    name, _, value = line.decode("utf-8", "replace").partition(":")
+    return name.strip(), value.strip()
