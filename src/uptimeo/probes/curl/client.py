@@ -10,7 +10,7 @@ from uptimeo.probes.curl.dialer import Dialer
 from uptimeo.probes.curl.faults import explain
 from uptimeo.probes.curl.reader import Reader
 from uptimeo.probes.curl.setup import configured, logical_url
-from uptimeo.probes.curl.transfer import Request, Transfer, TransferError
+from uptimeo.probes.curl.transfer import Fault, Handshake, Request, Transfer, TransferError
 from uptimeo.probes.curl.watcher import Watcher
 from uptimeo.probes.marks import Marks
 
@@ -54,6 +54,8 @@ class CurlClient:
                 await self._multi.perform(curl)
             except pycurl.error as failure:
                 error = explain(curl, failure, reader, dialer)
+            if error is None and not reader.complete:
+                error = TransferError(fault=Fault.RECEIVE, text="its headers have no end")
             return _finish(curl, request, error, reader, dialer, watcher)
 
     async def aclose(self) -> None:
@@ -89,9 +91,16 @@ def _finish(
         body_bytes=reader.body_bytes,
         wire_bytes=curl.getinfo(pycurl.SIZE_DOWNLOAD_T),
         body_start=bytes(reader.start),
-        handshake=watcher.handshake(),
+        handshake=_handshake(request, watcher),
         cookies=tuple(kept),
     )
+
+
+def _handshake(request: Request, watcher: Watcher) -> Handshake:
+    """That with the target: before a tunnel stands, a proxy shows its own certificate."""
+    if not request.is_tls or (request.tunnels and not watcher.tunnel_us):
+        return Handshake()
+    return watcher.handshake()
 
 
 def _redirect_url(curl: Any) -> str | None:

@@ -12,8 +12,10 @@ MAX_HEADER_LINES = 300
 class Reader:
     """Collects the last header block and the start of the body, and stops what is too large.
 
-    `decodes` says that libcurl decompresses what it hands over. A body that was compressed twice
-    is refused: at no cost to its sender it keeps our event loop busy without a byte of output.
+    `complete` says whether the headers came to their end: libcurl takes a connection that is closed
+    within them for one. `decodes` says that libcurl decompresses what it hands over. A body that
+    was compressed twice is refused: at no cost to its sender it keeps our event loop busy without
+    a byte of output.
     """
 
     limit: int
@@ -25,6 +27,7 @@ class Reader:
     body_bytes: int = 0
     start: bytearray = field(default_factory=bytearray)
     refused: Fault | None = None
+    complete: bool = False
 
     def header(self, line: bytes) -> int | None:
         """One header line; anything but None ends the transfer."""
@@ -35,8 +38,12 @@ class Reader:
             return -1
         if line.startswith(b"HTTP/"):
             self.lines.clear()  # a "100 Continue", a "103 Early Hints" or a proxy's block before
+            self.complete = False
         self.lines.append(line)
-        if self.decodes and not line.strip() and len(self._encodings()) > 1:
+        if line.strip():
+            return None
+        self.complete = True
+        if self.decodes and len(self._encodings()) > 1:
             self.refused = Fault.ENCODED_TWICE
             return -1
         return None

@@ -118,10 +118,12 @@ def seen(transfer: Transfer) -> str:
 
 
 def _kind(error: TransferError, reached: Phase | str) -> tuple[ErrorType, str]:
+    # The handshake of HTTP/3 is what connects: it fails over what is sent and received.
+    unconnected = reached is Phase.CONNECT and error.fault in (Fault.SEND, Fault.RECEIVE)
     match error.fault:
         case Fault.TIMEOUT:
             return _TIMEOUTS[reached]
-        case Fault.CONNECT if reached != PROXY:
+        case fault if unconnected or (fault is Fault.CONNECT and reached != PROXY):
             return _REFUSALS.get(error.errno, _FAULTS[Fault.CONNECT])
         case Fault.CERTIFICATE if error.verify_code in CERTIFICATE_FAULTS:
             kind, text = CERTIFICATE_FAULTS[error.verify_code]

@@ -11,7 +11,14 @@ from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_va
 from uptimeo.probes.base import Assertions, ProbeOptions, StatusRanges, TlsOptions
 from uptimeo.probes.http.auth import Auth
 from uptimeo.probes.http.bodies import BodyFormat, encoded
-from uptimeo.probes.http.urls import ascii_url, assert_endpoint, assert_proxy, assert_requestable
+from uptimeo.probes.http.urls import (
+    ascii_endpoint,
+    ascii_host,
+    ascii_url,
+    assert_endpoint,
+    assert_proxy,
+    assert_requestable,
+)
 
 ENVIRONMENT = "environment"
 
@@ -154,7 +161,7 @@ class HttpOptions(ProbeOptions):
         for found in resolve.values():
             for each in (found,) if isinstance(found, str) else found:
                 ipaddress.ip_address(each)
-        return {host.lower(): found for host, found in resolve.items()}
+        return {ascii_host(host.lower()): found for host, found in resolve.items()}
 
     @field_validator("connect_to")
     @classmethod
@@ -162,7 +169,7 @@ class HttpOptions(ProbeOptions):
         for host, instead in connect_to.items():
             assert_endpoint(host)
             assert_endpoint(instead)
-        return {host.lower(): instead for host, instead in connect_to.items()}
+        return {ascii_endpoint(host): instead for host, instead in connect_to.items()}
 
     @model_validator(mode="after")
     def _body_fits(self) -> "HttpOptions":

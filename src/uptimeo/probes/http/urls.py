@@ -73,6 +73,14 @@ def ascii_host(host: str) -> str:
     return found
 
 
+def ascii_endpoint(text: str) -> str:
+    """HOST or HOST:PORT in small letters, the host in Punycode. Raises ValueError."""
+    if text.isascii():
+        return text.lower()
+    host, colon, port = text.partition(":")
+    return f"{ascii_host(host.lower())}{colon}{port}"
+
+
 def origin(url: str) -> tuple[str, str | None, int]:
     """Scheme, host and port: within one origin, credentials may be sent again."""
     parts: SplitResult = urlsplit(url)
