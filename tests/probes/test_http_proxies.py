@@ -158,6 +158,14 @@ async def test_names_that_a_socks_proxy_gets_as_addresses_are_guarded() -> None:
     assert not proxy.asked
 
 
+async def test_an_answer_through_a_proxy_is_told_by_both_addresses() -> None:
+    async with serve(Site(pages={})) as server, serve(HttpProxy()) as between:
+        result = await check(server.url(), proxy=between.url(), expected_status="204")
+
+    message = failure_of(result, ErrorType.HTTP_STATUS).message
+    assert f"{server.shown} through the proxy {between.shown}" in message
+
+
 async def test_a_redirect_goes_through_the_proxy_as_well() -> None:
     proxy = HttpProxy()
     site = Site()

@@ -4,7 +4,7 @@ from errno import ECONNREFUSED, ECONNRESET, EHOSTUNREACH, ENETUNREACH, EPIPE
 from urllib.parse import urlsplit
 
 from uptimeo.domain.result import ErrorType, Failure, Phase
-from uptimeo.probes.curl import Fault, Request, Transfer, TransferError
+from uptimeo.probes.curl import Fault, Request, Transfer, TransferError, host_and_port
 from uptimeo.probes.http.urls import shown
 from uptimeo.probes.marks import PROXY
 from uptimeo.probes.tls import CERTIFICATE_FAULTS
@@ -89,10 +89,10 @@ def explain(request: Request, transfer: Transfer, reached: Phase | str) -> Failu
     assert error is not None
     kind, template = _kind(error, reached)
     host = urlsplit(request.url).hostname
-    at = seen(transfer)
-    if request.proxy is not None:
-        at = f"the proxy {shown(request.proxy.url)} ({at})"
-        if reached in _BEFORE_TARGET and error.fault not in _NOT_THE_PROXYS:
+    at = place(request, transfer)
+    if request.proxy is not None and reached in _BEFORE_TARGET:
+        at = f"the proxy {shown(request.proxy.url)} ({seen(transfer)})"
+        if error.fault not in _NOT_THE_PROXYS:
             kind = ErrorType.PROXY
     message = template.format(
         host=host,
@@ -106,6 +106,14 @@ def explain(request: Request, transfer: Transfer, reached: Phase | str) -> Failu
     if error.fault is Fault.TIMEOUT:
         message += f" within {request.budget_ms} ms"
     return Failure(type=kind, message=message, phase=reached)
+
+
+def place(request: Request, transfer: Transfer) -> str:
+    """Where an answer came from, for messages."""
+    if request.proxy is None:
+        return seen(transfer)
+    host, port = host_and_port(request.url)
+    return f"{host}:{port} through the proxy {seen(transfer)}"
 
 
 def seen(transfer: Transfer) -> str:

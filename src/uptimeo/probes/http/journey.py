@@ -128,10 +128,10 @@ class Journey:
             accepted=hop.measured.reached is not Phase.TLS,
         )
         results: tuple[AssertionResult, ...] = ()
-        failure = failure or answer_failure(self._options, hop.transfer)
+        failure = failure or answer_failure(self._options, hop.request, hop.transfer)
         if failure is None:
             results, failure = await asserted(
-                self._options, self._context, hop.transfer, result, seen.certificate
+                self._options, self._context, hop, result, seen.certificate
             )
         facts = {**result.facts, **self._facts(seen, results, failure)}
         return replace(result, failure=failure, facts=facts)

@@ -72,8 +72,8 @@ class HttpOptions(ProbeOptions):
     )
     verify_tls: bool = Field(default=True, description="The same as `tls.verify`.")
     ca_pem: str | None = Field(default=None, description="The same as `tls.ca_pem`.")
-    tls: TlsOptions = Field(
-        default=TlsOptions(), description="Certificates, server name and versions of TLS."
+    tls: TlsOptions | None = Field(
+        default=None, description="Certificates, server name and versions of TLS."
     )
     proxy: str | None = Field(
         default=None,
@@ -182,9 +182,9 @@ class HttpOptions(ProbeOptions):
     def _unambiguous(self) -> "HttpOptions":
         if self.auth is not None and any(name.lower() == "authorization" for name in self.headers):
             raise ValueError("auth and a header Authorization exclude each other")
-        if self.tls.ca_pem is not None and self.ca_pem is not None:
+        if self.tls is not None and self.tls.ca_pem is not None and self.ca_pem is not None:
             raise ValueError("ca_pem and tls.ca_pem are the same: leave out one")
-        if self.tls.alpn:
+        if self.tls is not None and self.tls.alpn:
             raise ValueError("tls.alpn is decided by http_version")
         if self.http_version == "3" and urlsplit(self.url).scheme != "https":
             raise ValueError("HTTP/3 needs a URL that starts with https://")
@@ -204,10 +204,11 @@ class HttpOptions(ProbeOptions):
     @property
     def all_tls(self) -> TlsOptions:
         """`tls`, with what older rows say beside it."""
-        return self.tls.model_copy(
+        tls = self.tls or TlsOptions()
+        return tls.model_copy(
             update={
-                "verify": self.tls.verify and self.verify_tls,
-                "ca_pem": self.tls.ca_pem or self.ca_pem,
+                "verify": tls.verify and self.verify_tls,
+                "ca_pem": tls.ca_pem or self.ca_pem,
             }
         )
 
