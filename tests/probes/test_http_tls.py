@@ -107,3 +107,17 @@ async def test_a_session_is_not_resumed_by_the_next_check() -> None:
             up(await check(server.url(), ca_pem=authority.pem))
 
     assert context.session_stats()["hits"] == 0
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_a_revoked_certificate_is_told_if_a_list_is_given(revoked: bool) -> None:
+    authority = Authority.new()
+    context, lists = authority.revocable(revoked=revoked)
+    async with serve(Site(), tls=context) as server:
+        tls = {"ca_pem": authority.pem, "crl_pem": lists}
+        result = await check(server.url(host="localhost"), tls=tls)
+
+    if revoked:
+        assert server.shown in failure_of(result, ErrorType.TLS_REVOKED).message
+    else:
+        up(result)

@@ -164,7 +164,7 @@ def answering_then_reset(*parts: bytes) -> Script:
 
 
 def endless(head: bytes, unit: bytes) -> Script:
-    """Send `head`, then `unit` again and again until the client leaves."""
+    """Send `head`, then `unit` again and again until the client leaves, and let it work meanwhile."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
@@ -172,6 +172,7 @@ def endless(head: bytes, unit: bytes) -> Script:
         while True:
             writer.write(unit)
             await writer.drain()
+            await asyncio.sleep(0)  # drain gives way only when the buffers are full
 
     return script
 

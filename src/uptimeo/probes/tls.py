@@ -2,7 +2,8 @@
 
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import Any, Literal
 from weakref import WeakKeyDictionary
@@ -68,14 +69,24 @@ class TlsOptions(BaseModel):
     max_version: Version | None = None
     alpn: tuple[str, ...] = ()
 
-    @field_validator("ca_pem", "crl_pem")
+    @field_validator("ca_pem")
     @classmethod
     def _readable(cls, pem: str | None) -> str | None:
         if pem is not None:
             try:
                 ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=pem)
             except (ssl.SSLError, TypeError, ValueError) as error:
-                raise ValueError("there is no certificate or list in PEM format in it") from error
+                raise ValueError("there is no certificate in PEM format in it") from error
+        return pem
+
+    @field_validator("crl_pem")
+    @classmethod
+    def _listed(cls, pem: str | None) -> str | None:
+        if pem is not None:
+            try:
+                _load_lists(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pem)
+            except (ssl.SSLError, OSError, ValueError) as error:
+                raise ValueError("there is no revocation list in PEM format in it") from error
         return pem
 
     @field_validator("client_pem")
@@ -136,7 +147,7 @@ def _make(options: TlsOptions, note: Callable[..., None]) -> ssl.SSLContext:
     else:
         context.load_verify_locations(cafile=trusted_ca_file())
     if options.crl_pem is not None:
-        context.load_verify_locations(cadata=options.crl_pem)
+        _load_lists(context, options.crl_pem)
         context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
     if options.min_version is not None:
         context.minimum_version = _VERSIONS[options.min_version]
@@ -154,11 +165,22 @@ def _make(options: TlsOptions, note: Callable[..., None]) -> ssl.SSLContext:
 
 
 def _load_client(context: ssl.SSLContext, pem: str) -> None:
-    """The module `ssl` reads keys from files only; this one has no name on any disk."""
-    held = os.memfd_create("uptimeo client certificate")
+    with nameless_file(pem) as path:
+        context.load_cert_chain(path, password="")
+
+
+def _load_lists(context: ssl.SSLContext, pem: str) -> None:
+    with nameless_file(pem) as path:
+        context.load_verify_locations(cafile=path)
+
+
+@contextmanager
+def nameless_file(text: str) -> Iterator[str]:
+    """The path of a text on no disk: OpenSSL reads keys and revocation lists from files only."""
+    held = os.memfd_create("uptimeo")
     try:
-        os.write(held, pem.encode())
-        context.load_cert_chain(f"/proc/self/fd/{held}", password="")
+        os.write(held, text.encode())
+        yield f"/proc/self/fd/{held}"
     finally:
         os.close(held)
 

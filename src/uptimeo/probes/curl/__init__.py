@@ -1,6 +1,6 @@
 """How is one HTTP request sent with libcurl? The only package that imports pycurl."""
 
-from uptimeo.probes.curl.client import CurlClient, supports_http3
+from uptimeo.probes.curl.client import CurlClient
 from uptimeo.probes.curl.setup import request_target
 from uptimeo.probes.curl.transfer import (
     Fault,
@@ -24,5 +24,4 @@ __all__ = [
     "TransferError",
     "host_and_port",
     "request_target",
-    "supports_http3",
 ]

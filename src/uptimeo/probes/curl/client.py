@@ -1,6 +1,10 @@
 """How do many transfers run on one event loop, each with a connection of its own?"""
 
+import ssl
 import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import pycurl
@@ -11,7 +15,7 @@ from uptimeo.probes.curl.faults import explain
 from uptimeo.probes.curl.reader import Reader
 from uptimeo.probes.curl.setup import configured, logical_url
 from uptimeo.probes.curl.transfer import Fault, Handshake, Request, Transfer, TransferError
-from uptimeo.probes.curl.watcher import Watcher
+from uptimeo.probes.curl.watcher import MAX_CERTIFICATES, Watcher
 from uptimeo.probes.marks import Marks
 
 _VERSIONS = {
@@ -49,6 +53,8 @@ class CurlClient:
             if request.is_tls or request.proxy is not None:
                 curl.setopt(pycurl.VERBOSE, 1)
                 curl.setopt(pycurl.DEBUGFUNCTION, watcher.note)
+            if request.http_version == "3":
+                curl.setopt(pycurl.OPT_CERTINFO, 1)
             error = None
             try:
                 await self._multi.perform(curl)
@@ -63,11 +69,6 @@ class CurlClient:
         if self._multi is not None:
             await self._multi.aclose()
             self._multi = None
-
-
-def supports_http3() -> bool:
-    """Whether this libcurl speaks HTTP/3."""
-    return bool(pycurl.version_info()[4] & pycurl.VERSION_HTTP3)
 
 
 def _finish(
@@ -91,16 +92,26 @@ def _finish(
         body_bytes=reader.body_bytes,
         wire_bytes=curl.getinfo(pycurl.SIZE_DOWNLOAD_T),
         body_start=bytes(reader.start),
-        handshake=_handshake(request, watcher),
+        handshake=_handshake(curl, request, watcher),
         cookies=tuple(kept),
     )
 
 
-def _handshake(request: Request, watcher: Watcher) -> Handshake:
+def _handshake(curl: Any, request: Request, watcher: Watcher) -> Handshake:
     """That with the target: before a tunnel stands, a proxy shows its own certificate."""
     if not request.is_tls or (request.tunnels and not watcher.tunnel_us):
         return Handshake()
-    return watcher.handshake()
+    seen = watcher.handshake()
+    if request.http_version == "3":  # QUIC's messages are not in the trace
+        return replace(seen, presented=tuple(_certificates(curl)))
+    return seen
+
+
+def _certificates(curl: Any) -> Iterator[bytes]:
+    for each in curl.getinfo_raw(pycurl.INFO_CERTINFO)[:MAX_CERTIFICATES]:
+        pem = dict(pair for pair in each if len(pair) == 2).get(b"Cert", b"")
+        with suppress(ValueError):
+            yield ssl.PEM_cert_to_DER_cert(pem.decode("ascii"))
 
 
 def _redirect_url(curl: Any) -> str | None:

@@ -1,6 +1,5 @@
 """How is libcurl told what a request wants?"""
 
-import os
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -9,7 +8,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from uptimeo.probes.curl.transfer import Proxy, Request, host_and_port
-from uptimeo.probes.tls import TlsOptions, trusted_ca_file
+from uptimeo.probes.tls import TlsOptions, nameless_file, trusted_ca_file
 
 _HTTP_VERSIONS = {
     "1.1": pycurl.CURL_HTTP_VERSION_1_1,
@@ -161,24 +160,13 @@ def _configure_tls(curl: Any, tls: TlsOptions, held: ExitStack) -> None:
         curl.setopt(pycurl.SSLCERT_BLOB, tls.client_pem.encode())
         curl.setopt(pycurl.SSLKEY_BLOB, tls.client_pem.encode())
     if tls.crl_pem is not None:
-        curl.setopt(pycurl.CRLFILE, held.enter_context(_nameless_file(tls.crl_pem)))
+        curl.setopt(pycurl.CRLFILE, held.enter_context(nameless_file(tls.crl_pem)))
     if tls.min_version is not None or tls.max_version is not None:
         lowest = _LOWEST[tls.min_version or min("1.2", tls.max_version or "1.2")]
         highest = _HIGHEST[tls.max_version] if tls.max_version else 0
         curl.setopt(pycurl.SSLVERSION, lowest | highest)
     if tls.min_version in _OLD or tls.max_version in _OLD:
         curl.setopt(pycurl.SSL_CIPHER_LIST, "DEFAULT@SECLEVEL=0")  # OpenSSL 3 refuses them above
-
-
-@contextmanager
-def _nameless_file(text: str) -> Iterator[str]:
-    """libcurl reads revocation lists from files only; this one has no name on any disk."""
-    descriptor = os.memfd_create("uptimeo")
-    try:
-        os.write(descriptor, text.encode())
-        yield f"/proc/self/fd/{descriptor}"
-    finally:
-        os.close(descriptor)
 
 
 def _configure_proxy(curl: Any, proxy: Proxy) -> None:

@@ -10,6 +10,7 @@ import time
 from uptimeo.probes.curl.transfer import Handshake
 from uptimeo.probes.presented import Presented
 
+MAX_CERTIFICATES = 20
 # curl.h: curl_infotype.
 _TEXT, _TLS_IN, _TLS_OUT = 0, 5, 6
 # RFC 8446, 4: kinds of handshake messages.
@@ -26,7 +27,7 @@ class Watcher:
     def __init__(self, began: float) -> None:
         self.tunnel_us = 0
         self._began = began
-        self._presented = Presented()
+        self._presented = Presented(MAX_CERTIFICATES)
         self._agreed: re.Match[bytes] | None = None
         self._alpn: str | None = None
         self._is_tls13 = False
@@ -38,7 +39,7 @@ class Watcher:
         elif kind == _TLS_IN:
             self._presented.message(_CERTIFICATE, data, tls13=self._is_tls13)
         elif kind == _TLS_OUT and len(data) > _RECORD_HEADER_BYTES and data[0] == _CLIENT_HELLO:
-            self._presented = Presented()
+            self._presented = Presented(MAX_CERTIFICATES)
 
     def handshake(self) -> Handshake:
         """What is known by now."""
@@ -55,10 +56,10 @@ class Watcher:
             self._is_tls13 = line.startswith(b"TLSv1.3")
         elif line.startswith(_TUNNEL):
             self.tunnel_us = round((time.perf_counter() - self._began) * 1e6)
-        elif found := _AGREED.match(line):
+        elif line.startswith(b"SSL") and (found := _AGREED.match(line)):
             self._agreed = found
             self._alpn = None
-        elif found := _ALPN.match(line):
+        elif line.startswith(b"ALPN") and (found := _ALPN.match(line)):
             self._alpn = _word(found[1])
 
 

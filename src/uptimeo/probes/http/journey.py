@@ -28,6 +28,10 @@ from uptimeo.probes.http.requests import first_request, next_request, refused_re
 from uptimeo.probes.http.routes import routed
 from uptimeo.probes.http.tokens import Tokens
 from uptimeo.probes.http.urls import shown
+from uptimeo.probes.marks import PROXY
+
+_NOT_YET_AGREED = (Phase.DNS, Phase.CONNECT, PROXY, Phase.TLS)
+_ABOUT_TLS = frozenset(kind for kind in ErrorType if kind.value.startswith("tls_"))
 
 
 class Shared:
@@ -125,7 +129,7 @@ class Journey:
         seen = await self._shared.certificates.facts(
             hop.transfer.handshake,
             hop.request.tls,
-            accepted=hop.measured.reached is not Phase.TLS,
+            accepted=hop.measured.reached not in _NOT_YET_AGREED,
         )
         results: tuple[AssertionResult, ...] = ()
         failure = failure or answer_failure(self._options, hop.request, hop.transfer)
@@ -148,7 +152,7 @@ class Journey:
         if judged and (self._is_news("assertions", verdicts) or failure is not None):
             facts["assertions"] = judged
         agreed = tls.as_facts() if tls is not None else {}
-        failed = failure is not None and failure.phase is Phase.TLS
+        failed = failure is not None and failure.type in _ABOUT_TLS
         if agreed and (failed or self._is_news("tls", agreed)):
             facts |= agreed
         return facts

@@ -11,7 +11,7 @@ from uptimeo.probes.http.options import HttpOptions
 @dataclass(frozen=True, slots=True)
 class _Seen:
     options: "ref[HttpOptions]"
-    what: dict[str, Any]
+    value: Any
 
 
 class Memory:
@@ -25,10 +25,10 @@ class Memory:
         key = (id(options), topic)
         seen = self._seen.get(key)
         # Two monitors with equal options are two: each of them tells what it saw.
-        if seen is not None and seen.options() is options and seen.what["value"] == value:
+        if seen is not None and seen.options() is options and seen.value == value:
             return False
         gone = ref(options, partial(self._forget, key))
-        self._seen[key] = _Seen(gone, {"value": value})
+        self._seen[key] = _Seen(gone, value)
         return True
 
     def _forget(self, key: tuple[int, str], _options: "ref[HttpOptions]") -> None:
