@@ -164,7 +164,7 @@ def answering_then_reset(*parts: bytes) -> Script:
 
 
 def endless(head: bytes, unit: bytes) -> Script:
-    """Send `head`, then `unit` again and again until the client leaves, and let it work meanwhile."""
+    """Send `head`, then `unit` again and again until the client leaves."""
 
     async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await read_request(reader)
