@@ -48,22 +48,24 @@ async def timed(url: str, **options: object) -> tuple[ProbeResult, float]:
 
 
 @pytest.mark.parametrize(
-    ("encoding", "packed"),
+    ("wanted", "encoding", "packed"),
     [
-        ("gzip", gzip.compress(b"hello")),
-        ("deflate", zlib.compress(b"hello")),
-        ("br", bytes.fromhex("0b028068656c6c6f03")),
-        ("identity", b"hello"),
+        (True, "gzip", gzip.compress(b"hello")),
+        (True, "x-gzip", gzip.compress(b"hello")),
+        ("deflate", "deflate", zlib.compress(b"hello")),
+        ("br", "br", bytes.fromhex("0b028068656c6c6f03")),
+        (True, "identity", b"hello"),
     ],
 )
 async def test_a_compressed_body_is_asked_for_and_decompressed(
-    encoding: str, packed: bytes
+    wanted: bool | str, encoding: str, packed: bytes
 ) -> None:
     site = Site(pages={"/": response("200 OK", f"Content-Encoding: {encoding}", body=packed)})
     async with serve(site) as server:
-        result = up(await check(server.url(), compressed=True))
+        result = up(await check(server.url(), compressed=wanted))
 
-    assert "gzip" in (site.received[0].header("accept-encoding") or "")
+    asked = "gzip, deflate" if wanted is True else wanted
+    assert site.received[0].header("accept-encoding") == asked
     assert result.exchange is not None
     assert result.exchange.body_start == b"hello"
     assert result.exchange.size_bytes == 5
@@ -86,10 +88,11 @@ async def test_nothing_is_decompressed_that_was_not_asked_for() -> None:
 async def test_a_bomb_ends_by_its_own_name_and_takes_no_memory(encoding: str, bomb: bytes) -> None:
     page = response("200 OK", f"Content-Encoding: {encoding}", body=bomb)
     async with serve(Site(pages={"/": page})) as server:
-        await check(server.url(), compressed=True)
+        wanted = encoding == "gzip" or encoding
+        await check(server.url(), compressed=wanted)
         before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         for _ in range(10):
-            result = await check(server.url(), compressed=True)
+            result = await check(server.url(), compressed=wanted)
         grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
 
     failure = failure_of(result, ErrorType.DECOMPRESSION)
@@ -99,18 +102,38 @@ async def test_a_bomb_ends_by_its_own_name_and_takes_no_memory(encoding: str, bo
 
 
 @pytest.mark.parametrize(
-    "lines",
+    ("lines", "told"),
     [
-        ("Content-Encoding: gzip, gzip",),
-        ("Content-Encoding: gzip", "Content-Encoding: identity, br"),
+        (("Content-Encoding: gzip, gzip",), "gzip, gzip"),
+        (("Content-Encoding: gzip", "Content-Encoding: identity, deflate"), "gzip, deflate"),
+        (("Content-Encoding: br",), "br"),
+        (("Content-Encoding: zstd",), "zstd"),
     ],
 )
-async def test_what_was_compressed_twice_is_not_unpacked(lines: tuple[str, ...]) -> None:
-    page = response("200 OK", *lines, body=gzip.compress(gzip.compress(b"x")))
-    async with serve(Site(pages={"/": page})) as server:
+async def test_what_was_compressed_twice_or_otherwise_is_not_unpacked(
+    lines: tuple[str, ...], told: str
+) -> None:
+    async with serve(Site(pages={"/": response("200 OK", *lines, body=BROTLI_BOMB)})) as server:
         result = await check(server.url(), compressed=True)
 
-    assert "more than once" in failure_of(result, ErrorType.DECOMPRESSION).message
+    message = failure_of(result, ErrorType.DECOMPRESSION).message
+    assert f"{server.shown} is not decompressed: it came as {told}, and gzip or" in message
+
+
+@pytest.mark.parametrize(
+    ("encoding", "bomb"), [("gzip", gzipped(256 * MEGABYTE)), ("br", BROTLI_BOMB)]
+)
+async def test_fifty_bombs_at_once_take_no_memory_either(encoding: str, bomb: bytes) -> None:
+    page = response("200 OK", f"Content-Encoding: {encoding}", body=bomb)
+    async with serve(Site(pages={"/": page})) as server:
+        await check(server.url(), compressed=True)
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        checks = (check(server.url(), compressed=True) for _ in range(50))
+        for result in await asyncio.gather(*checks):
+            failure_of(result, ErrorType.DECOMPRESSION)
+        grown_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+
+    assert grown_kib < 20_000
 
 
 @pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(b"x")[:10] + b"\xff" * 9])

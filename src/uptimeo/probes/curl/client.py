@@ -42,7 +42,7 @@ class CurlClient:
         if self._multi is None:
             self._multi = pycurl.AsyncCurlMulti()
         reader = Reader(
-            limit=request.max_body_bytes, keep=request.keep_body_bytes, decodes=request.compressed
+            limit=request.max_body_bytes, keep=request.keep_body_bytes, decodes=request.encodings
         )
         dialer = Dialer(request)
         watcher = Watcher(began=time.perf_counter())

@@ -53,6 +53,7 @@ def explain(curl: Any, failure: Any, reader: Reader, dialer: Dialer) -> Transfer
             return TransferError(fault=Fault.FORBIDDEN, text=dialer.refusal)
         if dialer.unbound is not None:
             return TransferError(fault=Fault.SOURCE, text=dialer.unbound)
+    text = reader.reason or text
     fault = reader.refused or _FAULTS.get(code, Fault.PROTOCOL)
     if dialer.starved:
         fault = Fault.OURS

@@ -13,20 +13,21 @@ class Reader:
     """Collects the last header block and the start of the body, and stops what is too large.
 
     `complete` says whether the headers came to their end: libcurl takes a connection that is closed
-    within them for one. `decodes` says that libcurl decompresses what it hands over. A body that
-    was compressed twice is refused: at no cost to its sender it keeps our event loop busy without
-    a byte of output.
+    within them for one. `decodes` are the encodings that libcurl was told to ask for: it would
+    decompress any that it knows, of which brotli takes 16 MiB for each body, and also one within
+    another, which keeps our event loop busy without a byte of output. Both are refused.
     """
 
     limit: int
     keep: int
-    decodes: bool = False
+    decodes: tuple[str, ...] = ()
     lines: list[bytes] = field(default_factory=list)
     header_bytes: int = 0
     header_lines: int = 0
     body_bytes: int = 0
     start: bytearray = field(default_factory=bytearray)
     refused: Fault | None = None
+    reason: str | None = None
     complete: bool = False
 
     def header(self, line: bytes) -> int | None:
@@ -43,10 +44,7 @@ class Reader:
         if line.strip():
             return None
         self.complete = True
-        if self.decodes and len(self._encodings()) > 1:
-            self.refused = Fault.ENCODED_TWICE
-            return -1
-        return None
+        return -1 if self.decodes and self._is_encoded_otherwise() else None
 
     def body(self, chunk: bytes) -> int | None:
         """A piece of the body; anything but None ends the transfer."""
@@ -63,9 +61,17 @@ class Reader:
         """The headers of the last block."""
         return tuple(_parse(line) for line in self.lines if b":" in line)
 
+    def _is_encoded_otherwise(self) -> bool:
+        found = self._encodings()
+        if len(found) < 2 and set(found) <= set(self.decodes):
+            return False
+        self.refused = Fault.ENCODED_OTHERWISE
+        self.reason = f"as {', '.join(found)[:100]}, and {' or '.join(self.decodes)} was asked for"
+        return True
+
     def _encodings(self) -> list[str]:
         named = ",".join(v for k, v in self.headers() if k.lower() == "content-encoding")
-        words = (word.strip().lower() for word in named.split(","))
+        words = (word.strip().lower().removeprefix("x-") for word in named.split(","))
         return [word for word in words if word not in ("", "identity")]
 
 

@@ -92,8 +92,8 @@ def _configure_transfer(curl: Any, request: Request) -> None:
     left_ms = max(1, int(request.timeout_ms))
     curl.setopt(pycurl.TIMEOUT_MS, left_ms)
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, left_ms)
-    if request.compressed:
-        curl.setopt(pycurl.ACCEPT_ENCODING, "")
+    if request.encodings:
+        curl.setopt(pycurl.ACCEPT_ENCODING, ", ".join(request.encodings))
     if request.http_version is not None:
         curl.setopt(pycurl.HTTP_VERSION, _http_version(request))
     if request.cookies is not None:

@@ -27,7 +27,7 @@ class Fault(Enum):
     EMPTY = auto()
     PROTOCOL = auto()
     ENCODING = auto()
-    ENCODED_TWICE = auto()
+    ENCODED_OTHERWISE = auto()
     EXPANDED = auto()
     BODY_TOO_LARGE = auto()
     HEADERS_TOO_LARGE = auto()
@@ -79,7 +79,8 @@ class Request:
 
     `timeout_ms` is what is left of `budget_ms`, the time for the whole check. `cookies` are lines
     in Netscape's format; None sends and keeps none. `guard` is asked of each address before it is
-    connected to. Of the body the first `keep_body_bytes` are returned.
+    connected to. Of the body the first `keep_body_bytes` are returned. `encodings` are asked for,
+    and no others are decompressed.
     """
 
     url: str
@@ -94,7 +95,7 @@ class Request:
     route: Route
     tls: TlsOptions
     http_version: str | None = None
-    compressed: bool = False
+    encodings: tuple[str, ...] = ()
     cookies: tuple[bytes, ...] | None = None
     proxy: Proxy | None = None
     source: str | None = None

@@ -42,9 +42,9 @@ _FAULTS = {
     Fault.EMPTY: (ErrorType.EMPTY_RESPONSE, "{at} closed the connection without an answer"),
     Fault.PROTOCOL: (ErrorType.PROTOCOL, "{at} did not answer in HTTP: {text}"),
     Fault.ENCODING: (ErrorType.PROTOCOL, "the answer of {at} cannot be decompressed: {text}"),
-    Fault.ENCODED_TWICE: (
+    Fault.ENCODED_OTHERWISE: (
         ErrorType.DECOMPRESSION,
-        "the answer of {at} is compressed more than once, and is not decompressed",
+        "the answer of {at} is not decompressed: it came {text}",
     ),
     Fault.EXPANDED: (
         ErrorType.DECOMPRESSION,

@@ -59,8 +59,10 @@ class HttpOptions(ProbeOptions):
         description="The largest body in bytes, decompressed. For assertions on the body at most"
         " 1 MiB is read.",
     )
-    compressed: bool = Field(
-        default=False, description="Whether to ask for a compressed answer, and decompress it."
+    compressed: bool | Literal["gzip", "deflate", "br"] = Field(
+        default=False,
+        description="Whether to ask for a compressed answer, and decompress it: `true` for gzip or"
+        " deflate. `br` takes 16 MiB of memory for each answer, whatever its size.",
     )
     http_version: Literal["1.1", "2", "3"] | None = Field(
         default=None,
@@ -200,6 +202,13 @@ class HttpOptions(ProbeOptions):
         parts = urlsplit(self.url)
         bare = parts.netloc.rpartition("@")[2]
         return parts._replace(netloc=bare).geturl()
+
+    @property
+    def encodings(self) -> tuple[str, ...]:
+        """The compressions to ask for, none if there shall be none."""
+        if isinstance(self.compressed, bool):
+            return ("gzip", "deflate") if self.compressed else ()
+        return (self.compressed,)
 
     @property
     def all_tls(self) -> TlsOptions:

@@ -39,7 +39,7 @@ def first_request(options: HttpOptions, context: ProbeContext) -> Request:
         route=Route(dialled=""),
         tls=options.all_tls,
         http_version=options.http_version,
-        compressed=options.compressed,
+        encodings=options.encodings,
         cookies=() if options.cookies and options.follow_redirects else None,
         source=options.source,
     )
