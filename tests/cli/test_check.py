@@ -247,11 +247,32 @@ def test_a_console_without_unicode_gets_plain_ascii(site: Site) -> None:
         (["http://h", "-X", "G T"], "--method 'G T': the method must be one word such as GET"),
         (["http://h", "--expect-status", "9"], "--expect-status '9': '9' is not a status or range"),
         (["http://h", "-X", "HEAD", "-d", "x"], "a HEAD request cannot carry a body"),
+        (["http://h", "-o", "nonsense=1"], "--option nonsense means nothing to a check of http://"),
+        (["http://h", "-o", "tls.min_version=4"], "--option tls.min_version: Input should be"),
+        (["http://h", "-o", "auth.kind=magic"], "--option auth: Input tag 'magic'"),
+        (["http://h", "-X", "PUT", "-o", "method=GET"], "--option method and the flag for it"),
         (["http://h", "--warning", "5", "--critical", "2"], "--warning 5 must not be above"),
     ],
 )
 def test_a_wrong_command_line_is_told_in_one_line(arguments: list[str], expected: str) -> None:
     assert complaint(*arguments).startswith(expected)
+
+
+def test_any_option_of_the_probe_can_be_given(site: Site) -> None:
+    wanted = '[{"kind": "body", "equals": "hello"}, {"kind": "size", "max_bytes": 4}]'
+    given = ("-o", f"assertions={wanted}", "--option", "body_format=form")
+    result = run(f"{site.url}/302", "-o", 'body={"a": 1}', "-X", "POST", *given)
+    assert result.exit_code == 1
+    assert "hop 2       200" in result.stdout
+    assert "✔ asserted  body is 'hello'" in result.stdout
+    assert "✘ asserted  a body of 0 to 4 bytes: got 5 bytes" in result.stdout
+    assert site.seen[0].body == b"a=1"
+    assert max(map(len, result.stdout.splitlines())) <= 80
+
+
+def test_the_facts_are_in_the_json(site: Site) -> None:
+    shown = run_json(f"{site.url}/302")
+    assert [hop["status"] for hop in shown["facts"]["hops"]] == [302, 200]
 
 
 @pytest.mark.parametrize("seconds", ["0", "-1", "nan", "inf", "3601"])

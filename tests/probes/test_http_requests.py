@@ -7,6 +7,7 @@ import pytest
 from tests.support.http_checks import check, failure_of, up
 from tests.support.servers import Received, Site, answering, response, serve
 from uptimeo.domain.result import ErrorType, Exchange
+from uptimeo.probes.http import HttpOptions
 
 
 async def received(**options: Any) -> Received:
@@ -79,6 +80,40 @@ async def test_a_large_body_is_sent_without_waiting_for_100_continue() -> None:
 
     assert len(request.body) > 2_000_000
     assert request.header("expect") is None
+
+
+@pytest.mark.parametrize(
+    ("body", "body_format", "sent", "kind"),
+    [
+        (
+            {"user": "a b", "n": 1, "on": True, "each": ["x", "y"], "none": None},
+            "form",
+            b"user=a+b&n=1&on=true&each=x&each=y&none=",
+            "application/x-www-form-urlencoded",
+        ),
+        ("text", "json", b'"text"', "application/json"),
+        ("a=1", "text", b"a=1", "text/plain; charset=utf-8"),
+        ("AAEC/w==", "base64", b"\x00\x01\x02\xff", "application/octet-stream"),
+    ],
+)
+async def test_a_body_is_sent_in_the_format_that_is_said(
+    body: Any, body_format: str, sent: bytes, kind: str
+) -> None:
+    request = await received(method="POST", body=body, body_format=body_format)
+
+    assert request.body == sent
+    assert request.header("content-type") == kind
+
+
+@pytest.mark.parametrize(
+    ("body", "body_format"),
+    [("a", "form"), ({"a": {"b": 1}}, "form"), ({"a": 1}, "text"), ("?", "base64"), ([], "base64")],
+)
+def test_a_body_that_has_not_the_format_is_refused(body: Any, body_format: str) -> None:
+    with pytest.raises(ValueError, match=r"form|text|base64"):
+        HttpOptions.model_validate(
+            {"url": "http://target.example/", "body": body, "body_format": body_format}
+        )
 
 
 @pytest.mark.parametrize("method", ["OPTIONS", "PROPFIND"])

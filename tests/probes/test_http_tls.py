@@ -30,15 +30,21 @@ async def test_a_certificate_of_an_unknown_ca_is_untrusted(private: bool) -> Non
     assert server.shown in failure.message
 
 
-@pytest.mark.parametrize("made", [Authority.expired, Authority.not_yet_valid])
-async def test_a_certificate_outside_its_dates_is_out_of_date(
-    made: Callable[[Authority], ssl.SSLContext],
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (Authority.expired, ErrorType.TLS_EXPIRED),
+        (Authority.not_yet_valid, ErrorType.TLS_NOT_YET_VALID),
+    ],
+)
+async def test_a_certificate_outside_its_dates_is_told_by_which_end(
+    made: Callable[[Authority], ssl.SSLContext], expected: ErrorType
 ) -> None:
     authority = Authority.new()
     async with serve(Site(), tls=made(authority)) as server:
         result = await check(server.url(), ca_pem=authority.pem)
 
-    failure = failure_of(result, ErrorType.TLS_EXPIRED)
+    failure = failure_of(result, expected)
     assert failure.phase is Phase.TLS
     assert server.shown in failure.message
 
@@ -101,3 +107,17 @@ async def test_a_session_is_not_resumed_by_the_next_check() -> None:
             up(await check(server.url(), ca_pem=authority.pem))
 
     assert context.session_stats()["hits"] == 0
+
+
+@pytest.mark.parametrize("revoked", [False, True])
+async def test_a_revoked_certificate_is_told_if_a_list_is_given(revoked: bool) -> None:
+    authority = Authority.new()
+    context, lists = authority.revocable(revoked=revoked)
+    async with serve(Site(), tls=context) as server:
+        tls = {"ca_pem": authority.pem, "crl_pem": lists}
+        result = await check(server.url(host="localhost"), tls=tls)
+
+    if revoked:
+        assert server.shown in failure_of(result, ErrorType.TLS_REVOKED).message
+    else:
+        up(result)

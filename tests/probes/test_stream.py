@@ -191,6 +191,22 @@ async def test_an_authority_that_nobody_trusts_is_untrusted_unless_it_need_not_b
     assert kind(refused) is ErrorType.TLS_UNTRUSTED
 
 
+async def test_a_revoked_certificate_is_refused_if_a_list_is_given() -> None:
+    authority = Authority.new()
+    good, empty = authority.revocable(revoked=False)
+    bad, full = authority.revocable(revoked=True)
+    async with serve(greeting, tls=good) as server:
+        lists = TlsOptions(ca_pem=authority.pem, crl_pem=empty)
+        async with connected(at(server.port), Timeline(), lists) as stream:
+            assert await stream.read_until(b"\r\n") == b"220 ready\r\n"
+            await stream.send(b"QUIT\r\n")
+    async with serve(greeting, tls=bad) as server:
+        lists = TlsOptions(ca_pem=authority.pem, crl_pem=full)
+        refused = await failing(at(server.port), ProbeContext(timeout_ms=3000), tls=lists)
+
+    assert kind(refused) is ErrorType.TLS_REVOKED
+
+
 async def test_a_client_certificate_is_sent_and_its_lack_is_told() -> None:
     authority = Authority.new()
     server_side = authority.valid()

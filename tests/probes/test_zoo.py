@@ -11,8 +11,6 @@ from uptimeo.probes.base import ProbeContext, TlsOptions
 from uptimeo.probes.http import HttpOptions, HttpProbe
 from uptimeo.probes.tls_probe import CertificateOptions, CertificateProbe
 
-HTTP_TAKES_TLS_OPTIONS = "tls" in HttpOptions.model_fields
-
 
 @pytest.fixture(scope="module")
 def zoo() -> Zoo:
@@ -58,7 +56,6 @@ async def test_tls_tells_each_certificate_by_its_fault_and_shows_it(zoo: Zoo, na
     assert (certificate["chain_expires"] is None) is (animal.expected is not None)
 
 
-@pytest.mark.skipif(not HTTP_TAKES_TLS_OPTIONS, reason="http has no nested options of TLS yet")
 @pytest.mark.parametrize("name", EXPECTED)
 async def test_https_tells_each_certificate_by_the_same_fault(zoo: Zoo, name: str) -> None:
     animal = zoo.animals[name]

@@ -5,6 +5,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +52,24 @@ class Authority:
                 not_after=now + timedelta(days=30),
             )
         )
+
+    def revocable(self, *, revoked: bool) -> tuple[ssl.SSLContext, str]:
+        """A certificate for the right names, and a revocation list on which it is or is not."""
+        leaf = self.ca.issue_cert("127.0.0.1", "localhost")
+        authority = x509.load_pem_x509_certificate(self.ca.cert_pem.bytes())
+        number = x509.load_pem_x509_certificate(leaf.cert_chain_pems[0].bytes()).serial_number
+        now = datetime.now(UTC)
+        entry = x509.RevokedCertificateBuilder(number if revoked else number + 1, now).build()
+        made = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(authority.subject)
+            .last_update(now - timedelta(days=1))
+            .next_update(now + timedelta(days=1))
+            .add_revoked_certificate(entry)
+        )
+        key = load_pem_private_key(self.ca.private_key_pem.bytes(), password=None)
+        assert isinstance(key, ec.EllipticCurvePrivateKey)
+        return _context(leaf), made.sign(key, hashes.SHA256()).public_bytes(Encoding.PEM).decode()
 
 
 def _context(certificate: trustme.LeafCert) -> ssl.SSLContext:

@@ -35,7 +35,7 @@ class Address:
 
 @asynccontextmanager
 async def serve(
-    script: Script, *, tls: ssl.SSLContext | None = None, host: str = HOST
+    script: Script, *, tls: ssl.SSLContext | None = None, host: str = HOST, port: int = 0
 ) -> AsyncIterator[Address]:
     """Run `script` once for each connection; what it raises because the client left is normal.
 
@@ -58,7 +58,7 @@ async def serve(
     def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         tasks.append(asyncio.create_task(run(reader, writer)))
 
-    server = await asyncio.start_server(accept, host, 0, ssl=tls, backlog=512)
+    server = await asyncio.start_server(accept, host, port, ssl=tls, backlog=512)
     port = server.sockets[0].getsockname()[1]
     try:
         yield Address(port=port, host=host, scheme="https" if tls else "http")
@@ -172,6 +172,7 @@ def endless(head: bytes, unit: bytes) -> Script:
         while True:
             writer.write(unit)
             await writer.drain()
+            await asyncio.sleep(0)  # drain gives way only when the buffers are full
 
     return script
 

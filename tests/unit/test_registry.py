@@ -68,7 +68,7 @@ async def test_a_probe_of_two_names_is_closed_once() -> None:
         ("uptimeo.no_such_module:Probe", "cannot be loaded: No module named"),
         ("uptimeo.probes.http:NoSuchProbe", "cannot be loaded: .*NoSuchProbe"),
         ("uptimeo.probes.http:HttpOptions", "is no Probe"),
-        ("uptimeo.probes.http:_is_tls", "is no Probe"),
+        ("uptimeo.probes.http.urls:shown", "is no Probe"),
     ],
 )
 def test_an_entry_point_that_leads_nowhere_is_fatal_and_named(value: str, reason: str) -> None:

@@ -10,6 +10,7 @@ import click
 from pydantic import ValidationError
 from rich.console import Console
 
+from uptimeo.cli.options import GivenOption, read_options, validated
 from uptimeo.cli.request import read_body, read_headers
 from uptimeo.cli.waterfall import Waterfall, result_as_json
 from uptimeo.domain.monitor import Thresholds
@@ -53,6 +54,7 @@ class _Given(TypedDict):
     ca_pem: str | None
     warning_ms: int | None
     critical_ms: int | None
+    options: tuple[GivenOption, ...]
     as_json: bool
 
 
@@ -137,6 +139,15 @@ def _read_ca_file(
     metavar="MS",
     help="Critical if the total is above this many milliseconds.",
 )
+@click.option(
+    "-o",
+    "--option",
+    "options",
+    multiple=True,
+    metavar="NAME=VALUE",
+    callback=read_options,
+    help="Any other option of the probe type: JSON, a text, or @FILE. See `uptimeo probe-types`.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.pass_context
 def check(context: click.Context, url: str, **given: Unpack[_Given]) -> None:
@@ -159,6 +170,9 @@ def check(context: click.Context, url: str, **given: Unpack[_Given]) -> None:
       uptimeo check https://example.com/login -d '{}' --expect-status 401
       uptimeo check https://example.com/api -H "Authorization: Bearer $TOKEN"
       uptimeo check https://10.0.0.7:8443/ --ca-file internal-ca.pem
+      uptimeo check https://example.com -o http_version=2 -o tls.min_version=1.3
+      uptimeo check https://example.com -o \\
+        assertions='[{"kind": "json", "path": "$.status", "equals": "ok"}]'
       uptimeo check https://example.com --json | jq .phases.wait_ms
     """
     _refuse_contradictions(given)
@@ -225,7 +239,7 @@ def _options_for(probe: Probe[Any], url: str, given: _Given) -> ProbeOptions:
         wanted["method"] = "POST"
     present = {field: value for field, value in wanted.items() if value is not None}
     try:
-        return probe.options.model_validate(present)
+        return validated(probe.options, present, given["options"])
     except ValidationError as error:
         raise click.UsageError(_complaint(error, present)) from error
 
@@ -235,11 +249,13 @@ def _complaint(error: ValidationError, present: dict[str, Any]) -> str:
     fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
     field = str(fault["loc"][0]) if fault["loc"] else ""
     option = _OPTION_OF_FIELD.get(field, field)
+    if field and field not in present:
+        option = f"--option {'.'.join(str(part) for part in fault['loc'])}"
     if fault["type"] == "extra_forbidden":
         scheme = present["url"].partition("://")[0]
         return f"{option} means nothing to a check of {scheme}://"
     why = one_line(fault["msg"].removeprefix("Value error, "), 200)
-    if field in ("url", "method", "expected_status"):
+    if field in present and field in ("url", "method", "expected_status"):
         option = f"{option} '{_without_credentials(str(present[field]))}'"
     return f"{option}: {why}" if option else why
 

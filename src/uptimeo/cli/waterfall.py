@@ -9,6 +9,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.filesize import decimal
 from rich.text import Text
 
+from uptimeo.cli.facts import fact_lines
 from uptimeo.cli.palette import Pen, look, slowest_phase
 from uptimeo.domain.details import storable_json
 from uptimeo.domain.monitor import Thresholds
@@ -41,6 +42,9 @@ class Waterfall:
         yield from _headline(self, pen, width)
         yield Text()
         yield from _rows(self, pen, width)
+        if self.result.facts:
+            yield Text()
+            yield from fact_lines(self.result.facts, pen, width)
         sentences = [text for text in (_verdict(self, pen), _limits(self.thresholds)) if text]
         if sentences:
             yield Text()
@@ -107,9 +111,17 @@ def _rows(shown: Waterfall, pen: Pen, width: int) -> Iterator[Text]:
 
 
 def _phases(result: ProbeResult) -> dict[str, float | None]:
-    """Every fixed phase in order, None if it was not reached, and then the probe's own."""
-    measured = dict(result.phases.measured())
-    return {str(phase): measured.get(phase) for phase in Phase} | dict(result.phases.own)
+    """Every fixed phase in order, None if it was not reached, and then the probe's own.
+
+    The bars are drawn one after the other: what a proxy took came before TLS.
+    """
+    measured, own = dict(result.phases.measured()), dict(result.phases.own)
+    fixed: dict[str, float | None] = {}
+    for phase in Phase:
+        if phase is Phase.TLS and "proxy" in own:
+            fixed["proxy"] = own.pop("proxy")
+        fixed[str(phase)] = measured.get(phase)
+    return fixed | own
 
 
 def _phase_styles(phase: str, shown: Waterfall) -> tuple[str, str]:

@@ -66,6 +66,7 @@ class ErrorType(StrEnum):
     PROTOCOL = "protocol_error"
     HEADERS_TOO_LARGE = "headers_too_large"
     BODY_TOO_LARGE = "body_too_large"
+    DECOMPRESSION = "decompression_limit"
     TOO_MANY_REDIRECTS = "too_many_redirects"
     REDIRECT_REFUSED = "redirect_refused"
     HTTP_STATUS = "http_status"

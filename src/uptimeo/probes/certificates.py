@@ -4,14 +4,16 @@ The chain's expiry is that of the chain which was verified: an expired root that
 along beside a good chain is nobody's trouble.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
 _DAY_S = 86_400
 _MAX_NAMES = 50
@@ -79,6 +81,52 @@ def read_certificates(
         )
     except (IndexError, ValueError, x509.InvalidVersion):
         return None
+
+
+class Authorities:
+    """The certificates that a host or a monitor trusts."""
+
+    def __init__(self, certificates: Iterable[bytes]) -> None:
+        self._by_subject: dict[bytes, list[x509.Certificate]] = {}
+        for der in certificates:
+            if (found := _loaded(der)) is not None:
+                subject = found.subject.public_bytes()
+                self._by_subject.setdefault(subject, []).append(found)
+
+    def chain(self, presented: Sequence[bytes]) -> tuple[bytes, ...]:
+        """From the leaf up to an authority, as OpenSSL goes: what is trusted is tried first.
+
+        For a chain that was verified already; empty if it does not end at an authority.
+        """
+        known = [found for der in presented if (found := _loaded(der)) is not None]
+        if not known:
+            return ()
+        chain = [known[0]]
+        while (top := chain[-1]) not in self._trusted(top.subject):
+            issuers = (*self._trusted(top.issuer), *known)
+            issuer = next((each for each in issuers if _issued(each, top)), None)
+            if issuer is None or issuer in chain:
+                return ()
+            chain.append(issuer)
+        return tuple(each.public_bytes(Encoding.DER) for each in chain)
+
+    def _trusted(self, name: x509.Name) -> list[x509.Certificate]:
+        return self._by_subject.get(name.public_bytes(), [])
+
+
+def _loaded(der: bytes) -> x509.Certificate | None:
+    try:
+        return x509.load_der_x509_certificate(der)
+    except (ValueError, x509.InvalidVersion):
+        return None
+
+
+def _issued(issuer: x509.Certificate, issued: x509.Certificate) -> bool:
+    try:
+        issued.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
 
 
 def _first_expiry(verified: Sequence[bytes]) -> datetime | None:

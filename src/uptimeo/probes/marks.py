@@ -5,10 +5,15 @@ from typing import NamedTuple
 
 from uptimeo.domain.result import Phase, Phases
 
+PROXY = "proxy"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
-    """libcurl's `*_TIME_T` figures of one transfer, in µs from its start; 0 is "not reached"."""
+    """libcurl's `*_TIME_T` figures of one transfer, in µs from its start; 0 is "not reached".
+
+    `tunnel` is when a proxy had connected us to the target; None if there is no such step.
+    """
 
     queue: int
     namelookup: int
@@ -18,14 +23,18 @@ class Marks:
     posttransfer: int
     starttransfer: int
     total: int
+    tunnel: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measured:
-    """One transfer in ms; `reached` is the phase in which it ended."""
+    """One transfer in ms; `reached` is the phase in which it ended.
+
+    What a proxy took to connect us to the target is the phase `proxy`.
+    """
 
     phases: Phases
-    reached: Phase
+    reached: Phase | str
     ttfb_ms: float | None
     total_ms: float
 
@@ -43,6 +52,7 @@ def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
     steps = [
         _Step(Phase.DNS, marks.namelookup, counts=not literal),
         _Step(Phase.CONNECT, marks.connect),
+        *([_Step(PROXY, marks.tunnel)] if marks.tunnel is not None else []),
         *([_Step(Phase.TLS, marks.appconnect)] if tls else []),
         _Step(Phase.SEND, marks.pretransfer, counts=False),
         _Step(Phase.SEND, sent),
@@ -55,7 +65,7 @@ def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
         missed = step.mark <= 0
         end = marks.total if missed else min(step.mark, marks.total)
         if step.counts or missed:
-            values[step.phase.value] = _ms(end - last)
+            values[str(step.phase)] = _ms(end - last)
         if missed:
             break
         last = max(last, end)
@@ -71,7 +81,7 @@ def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
 class _Step(NamedTuple):
     """The phase that ends at a mark; one that does not count falls to the unattributed rest."""
 
-    phase: Phase
+    phase: Phase | str
     mark: int
     counts: bool = True
 

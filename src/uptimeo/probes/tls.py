@@ -26,7 +26,7 @@ Version = Literal["1.0", "1.1", "1.2", "1.3"]
 _KEPT_CONTEXTS = 256
 
 # OpenSSL's X509_V_ERR_* (x509_vfy.h) by what a person has to do about it.
-_CERTIFICATE_FAULTS = {
+CERTIFICATE_FAULTS = {
     9: (ErrorType.TLS_NOT_YET_VALID, "is not valid yet"),
     10: (ErrorType.TLS_EXPIRED, "has expired"),
     18: (ErrorType.TLS_SELF_SIGNED, "is signed by itself"),
@@ -181,20 +181,19 @@ def _limit_versions(context: ssl.SSLContext, options: TlsOptions) -> None:
 
 
 def _load_client(context: ssl.SSLContext, pem: str) -> None:
-    with _unnamed_file(pem) as path:
+    with nameless_file(pem) as path:
         context.load_cert_chain(path, password="")
 
 
 def _load_lists(context: ssl.SSLContext, pem: str) -> None:
-    """As `cadata` the module `ssl` takes certificates only."""
-    with _unnamed_file(pem) as path:
+    with nameless_file(pem) as path:
         context.load_verify_locations(cafile=path)
 
 
 @contextmanager
-def _unnamed_file(text: str) -> Iterator[str]:
-    """The module `ssl` reads keys and lists from files only; this one has no name on any disk."""
-    held = os.memfd_create("uptimeo pem")
+def nameless_file(text: str) -> Iterator[str]:
+    """The path of a text on no disk: OpenSSL reads keys and revocation lists from files only."""
+    held = os.memfd_create("uptimeo")
     try:
         os.write(held, text.encode())
         yield f"/proc/self/fd/{held}"
@@ -223,7 +222,7 @@ def kind_of(error: ssl.SSLError) -> ErrorType:
 def explain(error: ssl.SSLError, name: str, at: str) -> TargetError:
     """The failure that a handshake with the server at that address ended in."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        kind, text = _CERTIFICATE_FAULTS.get(
+        kind, text = CERTIFICATE_FAULTS.get(
             error.verify_code, (ErrorType.TLS_UNTRUSTED, "is not trusted: {reason}")
         )
         shown = text.format(name=name, reason=error.verify_message)

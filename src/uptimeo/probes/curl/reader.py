@@ -1,0 +1,80 @@
+"""What of an answer is kept, and when is it too much? Pure."""
+
+from dataclasses import dataclass, field
+
+from uptimeo.probes.curl.transfer import Fault
+
+MAX_HEADER_BYTES = 65_536
+MAX_HEADER_LINES = 300
+
+
+@dataclass(slots=True)
+class Reader:
+    """Collects the last header block and the start of the body, and stops what is too large.
+
+    `complete` says whether the headers came to their end: libcurl takes a connection that is closed
+    within them for one. `decodes` are the encodings that libcurl was told to ask for: it would
+    decompress any that it knows, of which brotli takes 16 MiB for each body, and also one within
+    another, which keeps our event loop busy without a byte of output. Both are refused.
+    """
+
+    limit: int
+    keep: int
+    decodes: tuple[str, ...] = ()
+    lines: list[bytes] = field(default_factory=list)
+    header_bytes: int = 0
+    header_lines: int = 0
+    body_bytes: int = 0
+    start: bytearray = field(default_factory=bytearray)
+    refused: Fault | None = None
+    reason: str | None = None
+    complete: bool = False
+
+    def header(self, line: bytes) -> int | None:
+        """One header line; anything but None ends the transfer."""
+        self.header_bytes += len(line)
+        self.header_lines += 1
+        if self.header_bytes > MAX_HEADER_BYTES or self.header_lines > MAX_HEADER_LINES:
+            self.refused = Fault.HEADERS_TOO_LARGE
+            return -1
+        if line.startswith(b"HTTP/"):
+            self.lines.clear()  # a "100 Continue", a "103 Early Hints" or a proxy's block before
+            self.complete = False
+        self.lines.append(line)
+        if line.strip():
+            return None
+        self.complete = True
+        return -1 if self.decodes and self._is_encoded_otherwise() else None
+
+    def body(self, chunk: bytes) -> int | None:
+        """A piece of the body; anything but None ends the transfer."""
+        self.body_bytes += len(chunk)
+        if (room := self.keep - len(self.start)) > 0:
+            self.start += chunk[:room]
+        if self.body_bytes > self.limit:
+            compressed = self.decodes and bool(self._encodings())
+            self.refused = Fault.EXPANDED if compressed else Fault.BODY_TOO_LARGE
+            return -1
+        return None
+
+    def headers(self) -> tuple[tuple[str, str], ...]:
+        """The headers of the last block."""
+        return tuple(_parse(line) for line in self.lines if b":" in line)
+
+    def _is_encoded_otherwise(self) -> bool:
+        found = self._encodings()
+        if len(found) < 2 and set(found) <= set(self.decodes):
+            return False
+        self.refused = Fault.ENCODED_OTHERWISE
+        self.reason = f"as {', '.join(found)[:100]}, and {' or '.join(self.decodes)} was asked for"
+        return True
+
+    def _encodings(self) -> list[str]:
+        named = ",".join(v for k, v in self.headers() if k.lower() == "content-encoding")
+        words = (word.strip().lower().removeprefix("x-") for word in named.split(","))
+        return [word for word in words if word not in ("", "identity")]
+
+
+def _parse(line: bytes) -> tuple[str, str]:
+    name, _, value = line.decode("utf-8", "replace").partition(":")
+    return name.strip(), value.strip()

@@ -1,0 +1,145 @@
+"""Where does a request's connection go? Names, addresses, and what a monitor says instead."""
+
+import socket
+from collections.abc import Sequence
+from dataclasses import replace
+from urllib.parse import urlsplit
+
+from uptimeo.probes.base import (
+    Address,
+    ErrorType,
+    Family,
+    Phase,
+    ProbeContext,
+    TargetError,
+    Timeline,
+    fail,
+    literal,
+    resolve,
+)
+from uptimeo.probes.curl import Proxy, Request, Route, host_and_port
+from uptimeo.probes.http.options import HttpOptions
+from uptimeo.probes.http.proxies import proxy_for
+from uptimeo.probes.http.urls import ascii_host
+
+_Addresses = tuple[tuple[str, int, tuple[str, ...]], ...]
+
+
+async def routed(
+    request: Request,
+    options: HttpOptions,
+    family: Family,
+    context: ProbeContext,
+    timeline: Timeline,
+) -> Request:
+    """The request with its proxy and its route, for which names are looked up.
+
+    Raises TargetError; the lookups are the dns phase of the timeline.
+    """
+    lookup = _Lookup(options, context, timeline)
+    host, port = host_and_port(request.url)
+    if "[" in urlsplit(request.url).netloc and literal(host) is None:
+        return replace(request, route=Route(dialled=host))  # libcurl says what is wrong with it
+    instead = _instead(host, port, options)
+    host, port = instead or (host, port)
+    proxy = _proxy(request, options)
+    if proxy is None:
+        dialled, found = host, await lookup.addresses(host, port, family)
+    else:
+        _refuse_forbidden(host, context)
+        dialled, found = await _through(proxy, lookup)
+        if proxy.scheme == "socks5":
+            found += await lookup.allowed(host, port, family)
+    lookup_ms = timeline.phases().dns
+    way = Route(dialled=dialled, connect_to=instead, addresses=found, lookup_ms=lookup_ms)
+    return replace(request, proxy=proxy, route=way)
+
+
+def _proxy(request: Request, options: HttpOptions) -> Proxy | None:
+    try:
+        return proxy_for(request.url, options)
+    except ValueError as error:
+        text = f"the proxy in the environment of the agent cannot be used: {error}"
+        raise fail(ErrorType.MISCONFIGURED, text, Phase.CONNECT) from error
+
+
+async def _through(proxy: Proxy, lookup: "_Lookup") -> tuple[str, _Addresses]:
+    host, port = host_and_port(proxy.url)
+    try:
+        return host, await lookup.addresses(host, port, Family.ANY)
+    except TargetError as error:
+        if error.failure.type not in (ErrorType.DNS, ErrorType.DNS_TIMEOUT):
+            raise
+        raise fail(ErrorType.PROXY, f"the proxy: {error.failure.message}", Phase.DNS) from error
+
+
+def _instead(host: str, port: int, options: HttpOptions) -> tuple[str, int] | None:
+    named = f"[{host}]" if ":" in host else host
+    given = options.connect_to.get(f"{named}:{port}") or options.connect_to.get(named)
+    if given is None:
+        return None
+    parts = urlsplit(f"//{given}")
+    return ascii_host(parts.hostname or ""), parts.port or port
+
+
+class _Lookup:
+    """Finds addresses as the monitor says, or else as the datacenter's resolver does."""
+
+    def __init__(self, options: HttpOptions, context: ProbeContext, timeline: Timeline) -> None:
+        self._options = options
+        self._context = context
+        self._timeline = timeline
+
+    async def addresses(self, host: str, port: int, family: Family) -> _Addresses:
+        """The addresses of a name; none for a host that is an address itself."""
+        given = self._options.resolve.get(host)
+        if given is not None:
+            ips = [Address(ip) for ip in ((given,) if isinstance(given, str) else given)]
+            return ((host, port, _of_family(host, ips, family)),)
+        if (known := literal(host)) is not None:
+            _of_family(host, (known,), family)
+            return ()
+        found = await resolve(host, self._context, self._timeline, family)
+        return ((host, port, tuple(address.ip for address in found)),)
+
+    async def allowed(self, host: str, port: int, family: Family) -> _Addresses:
+        """The same, without those that the guard refuses. Raises TargetError if none is left."""
+        return tuple(
+            (name, at, _allowed(name, ips, self._context))
+            for name, at, ips in await self.addresses(host, port, family)
+        )
+
+
+def _of_family(host: str, known: Sequence[Address], family: Family) -> tuple[str, ...]:
+    wanted = {Family.V4: socket.AF_INET, Family.V6: socket.AF_INET6}.get(family)
+    kept = tuple(each.ip for each in known if wanted in (None, each.family))
+    if not kept:
+        text = f"{host} has no address of the wanted family {family}"
+        raise fail(ErrorType.DNS, text, Phase.DNS)
+    return kept
+
+
+def _refuse_forbidden(host: str, context: ProbeContext) -> None:
+    """A proxy connects where it is told to: at least an address is not to be told to it."""
+    known = literal(host)
+    text = known.ip if known is not None else _old_spelling(host)
+    refusal = context.guard.refusal(text) if text is not None else None
+    if refusal is not None:
+        raise fail(ErrorType.ADDRESS_FORBIDDEN, refusal, Phase.CONNECT)
+
+
+def _old_spelling(host: str) -> str | None:
+    """The address of 127.1, 0x7f000001 and the like."""
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host.rstrip(".")))
+    except (OSError, UnicodeError):
+        return None
+
+
+def _allowed(host: str, ips: Sequence[str], context: ProbeContext) -> tuple[str, ...]:
+    refusals = {ip: context.guard.refusal(ip, host) for ip in ips}
+    allowed = tuple(ip for ip, refusal in refusals.items() if refusal is None)
+    if not allowed:
+        text = next(iter(refusals.values())) or f"{host} has no address"
+        raise fail(ErrorType.ADDRESS_FORBIDDEN, text, Phase.CONNECT)
+    return allowed

@@ -1,0 +1,87 @@
+"""Are the facts of a check shown for reading, whatever they are?"""
+
+from typing import Any
+
+import pytest
+
+from uptimeo.cli.facts import fact_lines
+from uptimeo.cli.palette import Pen
+
+HOP = {"url": "https://a.example/x", "status": 302, "ip": "203.0.113.20", "total_ms": 12.345}
+CERTIFICATE = {
+    "subject": "CN=a.example",
+    "issuer": "CN=Some CA,O=Some",
+    "names": ["a.example", "b.example"],
+    "fingerprint": "ab" * 32,
+    "key": "EC secp256r1",
+    "leaf_expires": "2027-01-02T03:04:05+00:00",
+    "chain_expires": None,
+}
+
+
+def drawn(facts: dict[str, Any], width: int = 80, *, ascii_only: bool = False) -> list[str]:
+    lines = fact_lines(facts, Pen(ascii_only=ascii_only), width)
+    return [line.plain.rstrip() for line in lines]
+
+
+def test_hops_are_a_table_in_order() -> None:
+    lost = {"url": "https://b.example/", "status": None, "ip": None, "total_ms": 3.0}
+    assert drawn({"hops": [HOP, lost]}) == [
+        "  hop 1       302    12.35 ms  203.0.113.20     https://a.example/x",
+        "  hop 2         \N{EN DASH}     3.00 ms  \N{EN DASH}                https://b.example/",
+    ]
+
+
+def test_a_certificate_tells_its_end_and_whose_it_is() -> None:
+    assert drawn({"certificate": CERTIFICATE}) == [
+        "  certificate valid until 2027-01-02, its chain not verified",
+        "              for a.example, b.example",
+        "              by CN=Some CA,O=Some",
+        "              EC secp256r1, SHA-256",
+        f"              {'ab' * 32}",
+    ]
+
+
+def test_assertions_say_what_was_expected_and_what_came() -> None:
+    held = {"ok": True, "expected": "status 200", "got": "status 200"}
+    failed = {"ok": False, "expected": "body contains 'x'", "got": "an empty body"}
+    assert drawn({"assertions": [held, failed]}) == [
+        "  ✔ asserted  status 200",
+        "  ✘ asserted  body contains 'x': got an empty body",
+    ]
+
+
+def test_a_family_is_one_line() -> None:
+    summary = {"outcome": "down", "total_ms": 1.5, "ip": "::1", "error_type": "connect_refused"}
+    assert drawn({"families": {"v6": summary | {"status": None}}}) == [
+        "  v6          down        1.50 ms  ::1  connect_refused"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("facts", "line"),
+    [
+        ({"token_ms": 12.5}, "  token_ms    12.5"),
+        ({"serial": 7}, "  serial      7"),
+        ({"answers": ["a", "b"]}, '  answers     ["a", "b"]'),
+        ({"hops": "none"}, "  hops        none"),
+        ({"certificate": {"issuer": 1}}, '  certificate {"issuer": 1}'),
+        ({"a name that is long": 1}, "  a name tha… 1"),
+    ],
+)
+def test_any_other_fact_is_name_and_value(facts: dict[str, Any], line: str) -> None:
+    assert drawn(facts) == [line]
+
+
+@pytest.mark.parametrize("width", [40, 80])
+def test_foreign_texts_neither_widen_a_line_nor_move_the_cursor(width: int) -> None:
+    hostile = {"ok": False, "expected": "x\x1b[2J\n" * 50, "got": "漢" * 200}
+    lines = drawn({"assertions": [hostile], "evil\n": "\r" * 300}, width)
+
+    assert max(map(len, lines)) <= width
+    assert not any("\x1b" in line or "\r" in line for line in lines)
+
+
+def test_a_console_without_unicode_gets_plain_ascii() -> None:
+    facts = {"hops": [HOP | {"ip": None}], "assertions": [{"ok": True, "expected": "é", "got": ""}]}
+    assert all(line.isascii() for line in drawn(facts, ascii_only=True))
