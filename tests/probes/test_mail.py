@@ -1,5 +1,6 @@
 """Is a mail server greeted, asked what it can, judged and left politely?"""
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -71,7 +72,7 @@ async def test_a_server_is_greeted_asked_and_left(kind: str) -> None:
     result = up(await checked(kind, talker))
 
     assert result.facts["banner"] == FIRST[kind].decode().strip()
-    assert result.facts["capabilities"] == ABLE[kind]
+    assert result.facts["offers"] == ABLE[kind]
     assert talker.heard[-1] == FAREWELLS[kind]
     assert {"greeting", "capability", "quit"} <= result.phases.own.keys()
     assert result.phases.tls is None
@@ -84,7 +85,7 @@ async def test_the_capabilities_are_those_inside_tls(kind: str, security: str) -
 
     result = up(await checked(kind, talker, security=security))
 
-    assert result.facts["capabilities"] == ABLE[kind]
+    assert result.facts["offers"] == ABLE[kind]
     assert result.facts["certificate"]["names"] == ["localhost", "127.0.0.1"]
     assert ("starttls" in result.phases.own) is (security == "starttls")
     assert talker.heard[-1] == FAREWELLS[kind]
@@ -134,7 +135,7 @@ async def test_an_unfriendly_greeting_is_unexpected(kind: str, first: bytes) -> 
 async def test_an_old_pop3_server_has_no_capabilities() -> None:
     talker = Talker(b"+OK old\r\n", {b"CAPA": b"-ERR what?\r\n", b"QUIT": b"+OK\r\n"})
 
-    assert up(await checked("pop3", talker)).facts["capabilities"] == []
+    assert up(await checked("pop3", talker)).facts["offers"] == []
 
 
 async def test_a_server_that_does_not_say_goodbye_is_up() -> None:
@@ -142,7 +143,25 @@ async def test_a_server_that_does_not_say_goodbye_is_up() -> None:
 
     result = up(await checked("smtp", talker, timeout_ms=300))
 
-    assert result.facts["capabilities"] == []
+    assert result.facts["offers"] == []
+
+
+async def dripping(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    while True:
+        writer.write(b"2")
+        await writer.drain()
+        await asyncio.sleep(0.005)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_a_greeting_that_drips_ends_with_the_budget(kind: str) -> None:
+    async with serve(dripping) as server:
+        url = f"{kind}://localhost:{server.port}"
+        result = await check(PROBES[kind], url, timeout_ms=200)
+
+    assert "came '222222" in failure_of(result, ErrorType.FIRST_BYTE_TIMEOUT).message
+    assert result.total_ms is not None
+    assert result.total_ms < 1000
 
 
 async def test_a_refused_upgrade_is_told() -> None:
@@ -162,7 +181,7 @@ async def test_the_banner_is_stored_when_it_changes_only() -> None:
             result = await PROBES["smtp"].probe(options, ProbeContext(timeout_ms=3000))
             shown.append(set(result.facts))
 
-    assert shown == [{"banner", "capabilities"}, set()]
+    assert shown == [{"banner", "offers"}, set()]
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,9 @@ async def test_another_answer_fails_at_once_and_is_quoted() -> None:
         result = await check(TcpProbe(), at(server.port), timeout_ms=60_000, steps=steps)
 
     failure = failure_of(result, ErrorType.UNEXPECTED)
-    assert failure.message == (f"step 2 of 2: {server.shown}: expected '+PONG', came '-ERR no'")
+    assert failure.message == (
+        f"step 2 of 2: {server.shown}: expected '+PONG\\r\\n', came '-ERR no\\r\\n'"
+    )
     assert failure.phase is Phase.WAIT
 
 

@@ -141,11 +141,14 @@ class Zoo:
         self._add(name, _leaf(middle), (middle, crossed), root, trusted=root.pem + ancient.pem)
 
     def _add_listed(self, root: Holder, middle: Holder) -> None:
-        leaf = _leaf(middle)
-        revoked, other = _crl(middle, [leaf], _GOOD), _crl(middle, [], _GOOD)
-        self._add("revoked", leaf, (middle,), root, crl=revoked)
-        self._add("not revoked", leaf, (middle,), root, crl=other)
-        self._add("outdated list", leaf, (middle,), root, crl=_crl(middle, [], _PAST))
+        """Also the root has a list: libcurl wants one of every authority in the chain."""
+        leaf, of_root = _leaf(middle), _crl(root, [], _GOOD)
+        for name, listed, days in (
+            ("revoked", [leaf], _GOOD),
+            ("not revoked", [], _GOOD),
+            ("outdated list", [], _PAST),
+        ):
+            self._add(name, leaf, (middle,), root, crl=_crl(middle, listed, days) + of_root)
 
 
 def _leaf(

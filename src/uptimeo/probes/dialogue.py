@@ -35,7 +35,7 @@ async def take(turn: Turn, stream: Stream, context: ProbeContext) -> bytes:
         await stream.send(turn.says)
     answer = await _receive(turn, stream, context.limits.line_bytes)
     if (kind := turn.fault(answer)) is not None:
-        raise fail(kind, f"{stream.at}: expected {turn.expected}, came {shown(answer)}")
+        raise fail(kind, f"{stream.at}: expected {turn.expected}, came {shown(answer.strip())}")
     return answer
 
 
@@ -49,7 +49,7 @@ def shown(received: bytes) -> str:
     """What came, for a message: its start, and nothing unprintable."""
     if not received:
         return "nothing"
-    text = one_line(received[: _SHOWN * 4].decode("utf-8", "replace").strip(), _SHOWN)
+    text = one_line(received[: _SHOWN * 4].decode("utf-8", "replace"), _SHOWN)
     return f"'{text}'"
 
 
@@ -58,11 +58,11 @@ async def _receive(turn: Turn, stream: Stream, most: int) -> bytes:
         received = stream.buffered()
         if len(received) > most:
             text = f"{stream.at}: expected {turn.expected}, came more than {most} bytes: "
-            raise fail(ErrorType.BODY_TOO_LARGE, text + shown(received))
+            raise fail(ErrorType.BODY_TOO_LARGE, text + shown(received.strip()))
         try:
             await stream.more()
         except TargetError as error:
-            came = f"expected {turn.expected}, came {shown(received)}"
+            came = f"expected {turn.expected}, came {shown(received.strip())}"
             text = f"{error.failure.message}: {came}"
             raise TargetError(replace(error.failure, message=text)) from error
     return await stream.read_exactly(end)

@@ -123,7 +123,7 @@ class MailProbe(Probe[MailOptions]):
             with held.timeline.phase("capability"):
                 answer = await take(protocol.capabilities, held.stream, context)
             able = protocol.read(answer)
-            held.shown |= {"banner": banner[:_BANNER], "capabilities": list(able)}
+            held.shown |= {"banner": banner[:_BANNER], "offers": list(able)}
             held.judged += _judged(options, banner, able)
             await _leave(protocol, held)
 
