@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.domain.text import masked
-from uptimeo.probes.guard import SETTING, AddressGuard
+from uptimeo.probes.network.guard import SETTING, AddressGuard
 
 _URI = re.compile(r"postgres(ql)?://")
 

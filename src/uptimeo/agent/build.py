@@ -21,12 +21,12 @@ from uptimeo.leader.partitions import PartitionKeeper
 from uptimeo.leader.peers import LISTEN_S, Peers
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.succession import Succession
-from uptimeo.probes.attempts import Attempts, Shared
-from uptimeo.probes.lag import LoopLag
-from uptimeo.probes.places import HostPlaces
-from uptimeo.probes.references import References
 from uptimeo.probes.registry import ProbeRegistry
-from uptimeo.probes.runner import CheckRunner
+from uptimeo.probes.running.attempts import Attempts, Shared
+from uptimeo.probes.running.lag import LoopLag
+from uptimeo.probes.running.places import HostPlaces
+from uptimeo.probes.running.references import References
+from uptimeo.probes.running.runner import CheckRunner
 from uptimeo.schedule.scheduler import Scheduler
 from uptimeo.settings import Settings
 from uptimeo.storage.changes import ChangeNotices

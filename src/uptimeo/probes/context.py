@@ -3,9 +3,9 @@
 import time
 from dataclasses import dataclass, field
 
-from uptimeo.probes.guard import AddressGuard
-from uptimeo.probes.resolver import Resolver, SystemResolver
-from uptimeo.probes.tls import TlsContexts
+from uptimeo.probes.network.guard import AddressGuard
+from uptimeo.probes.network.resolver import Resolver, SystemResolver
+from uptimeo.probes.network.tls import TlsContexts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from itertools import pairwise
 from statistics import fmean, pstdev
 from typing import Any
 
-from uptimeo.probes.echo_packets import Complaint, Echo
-from uptimeo.probes.echo_socket import EchoSocket, Reply
+from uptimeo.probes.ping.packets import Complaint, Echo
+from uptimeo.probes.ping.socket import EchoSocket, Reply
 
 TOKEN_BYTES = 16
 

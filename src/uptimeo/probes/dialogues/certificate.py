@@ -5,12 +5,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions, ProbeResult, TlsOptions
-from uptimeo.probes.certificate_demands import CertificateDemands, judge_demands
-from uptimeo.probes.conversation import Conversation, converse
-from uptimeo.probes.starttls import USUAL_PORTS, Starttls
-from uptimeo.probes.steady import SteadyFacts
-from uptimeo.probes.stream_options import StreamOptions
+from uptimeo.probes.dialogues.certificate_demands import CertificateDemands, judge_demands
+from uptimeo.probes.dialogues.conversation import Conversation, converse
+from uptimeo.probes.dialogues.starttls import USUAL_PORTS, Starttls
+from uptimeo.probes.network.stream_options import StreamOptions
 
 _USUAL_PORT = 443
 

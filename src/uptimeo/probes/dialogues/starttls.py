@@ -6,8 +6,8 @@ from typing import Literal
 from xml.sax.saxutils import quoteattr
 
 from uptimeo.probes.base import ErrorType
-from uptimeo.probes.dialogue import Turn, begins
-from uptimeo.probes.framing import (
+from uptimeo.probes.dialogues.dialogue import Turn, begins
+from uptimeo.probes.dialogues.framing import (
     ber_message,
     exactly,
     imap_reply,

@@ -8,17 +8,17 @@ from time import perf_counter
 from typing import Literal
 
 from uptimeo.domain.result import ErrorType, Phase
-from uptimeo.probes.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
 from uptimeo.probes.context import ProbeContext
-from uptimeo.probes.datagrams import connect_first, explain
-from uptimeo.probes.dialling import allowed
-from uptimeo.probes.dns_messages import Answer, Query, TooLargeError, UnreadableError
+from uptimeo.probes.dns.messages import Answer, Query, TooLargeError, UnreadableError
 from uptimeo.probes.failing import fail
-from uptimeo.probes.guard import AddressGuard
-from uptimeo.probes.resolver import Family
-from uptimeo.probes.stream import Endpoint, Stream, open_stream, resolve
+from uptimeo.probes.network.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
+from uptimeo.probes.network.datagrams import connect_first, explain
+from uptimeo.probes.network.dialling import allowed
+from uptimeo.probes.network.guard import AddressGuard
+from uptimeo.probes.network.resolver import Family
+from uptimeo.probes.network.stream import Endpoint, Stream, open_stream, resolve
+from uptimeo.probes.network.tls import TlsOptions
 from uptimeo.probes.timeline import Timeline
-from uptimeo.probes.tls import TlsOptions
 
 Transport = Literal["udp", "tcp", "tls"]
 # More than we say we take, for servers that do not listen; the rest of a longer one is cut off.

@@ -6,8 +6,8 @@ from typing import Literal
 
 from uptimeo.domain.result import ErrorType, Failure
 from uptimeo.domain.text import one_line
-from uptimeo.probes.dns_messages import Answer, Question, Record, is_older
-from uptimeo.probes.matching import TIME_LIMIT_S, PatternTimeoutError, occurs
+from uptimeo.probes.answers.matching import TIME_LIMIT_S, PatternTimeoutError, occurs
+from uptimeo.probes.dns.messages import Answer, Question, Record, is_older
 
 _FEW = 5
 _MAX_TEXT = 300

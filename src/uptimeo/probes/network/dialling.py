@@ -24,7 +24,7 @@ from errno import (
 from uptimeo.domain.result import ErrorType, Phase
 from uptimeo.probes.context import ProbeContext
 from uptimeo.probes.failing import TargetError, fail
-from uptimeo.probes.resolver import Address
+from uptimeo.probes.network.resolver import Address
 
 _NEXT_AFTER_S = 0.25
 _FAULTS = {

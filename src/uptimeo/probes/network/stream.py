@@ -13,12 +13,12 @@ from dataclasses import dataclass
 
 from uptimeo.domain.result import ErrorType, Phase
 from uptimeo.probes.context import ProbeContext
-from uptimeo.probes.dialling import dial
 from uptimeo.probes.failing import fail
-from uptimeo.probes.resolver import Address, Family, literal
-from uptimeo.probes.session import TlsFacts, TlsSession
+from uptimeo.probes.network.dialling import dial
+from uptimeo.probes.network.resolver import Address, Family, literal
+from uptimeo.probes.network.session import TlsFacts, TlsSession
+from uptimeo.probes.network.tls import TlsOptions, kind_of
 from uptimeo.probes.timeline import Timeline
-from uptimeo.probes.tls import TlsOptions, kind_of
 
 _CHUNK = 65_536
 

@@ -4,12 +4,12 @@ from typing import ClassVar
 
 from pydantic import Field
 
+from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions, ProbeResult, TlsOptions
-from uptimeo.probes.conversation import Conversation, converse
-from uptimeo.probes.starttls import Starttls
-from uptimeo.probes.steady import SteadyFacts
-from uptimeo.probes.steps import Step, walk
-from uptimeo.probes.stream_options import StreamOptions
+from uptimeo.probes.dialogues.conversation import Conversation, converse
+from uptimeo.probes.dialogues.starttls import Starttls
+from uptimeo.probes.dialogues.steps import Step, walk
+from uptimeo.probes.network.stream_options import StreamOptions
 
 
 class TcpOptions(StreamOptions):

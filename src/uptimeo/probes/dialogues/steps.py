@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from uptimeo.probes.answers.matching import TIME_LIMIT_S, end_of
 from uptimeo.probes.base import (
     ErrorType,
     Pattern,
@@ -19,8 +20,7 @@ from uptimeo.probes.base import (
     Timeline,
     fail,
 )
-from uptimeo.probes.dialogue import shown
-from uptimeo.probes.matching import TIME_LIMIT_S, end_of
+from uptimeo.probes.dialogues.dialogue import shown
 
 _MAX_TEXT = 16_384
 # A pattern that takes longer than this is tried again where it stops no other check.

@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Self
 
 from uptimeo.domain.result import ErrorType
-from uptimeo.probes.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
-from uptimeo.probes.datagrams import connect_first, explain
-from uptimeo.probes.echo_packets import (
+from uptimeo.probes.failing import TargetError, fail
+from uptimeo.probes.network.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
+from uptimeo.probes.network.datagrams import connect_first, explain
+from uptimeo.probes.network.resolver import Address
+from uptimeo.probes.ping.packets import (
     REPLY,
     Complaint,
     Echo,
@@ -28,8 +30,6 @@ from uptimeo.probes.echo_packets import (
     request,
     without_ip_header,
 )
-from uptimeo.probes.failing import TargetError, fail
-from uptimeo.probes.resolver import Address
 
 _GROUPS = Path("/proc/sys/net/ipv4/ping_group_range")
 _MOST_AT_ONCE = 64

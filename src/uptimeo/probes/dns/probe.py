@@ -5,6 +5,7 @@ import secrets
 from dataclasses import replace
 from typing import Any, ClassVar
 
+from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import (
     ErrorType,
     Failure,
@@ -17,11 +18,10 @@ from uptimeo.probes.base import (
     fail,
     one_line,
 )
-from uptimeo.probes.dns_judgement import judge_answer
-from uptimeo.probes.dns_messages import Query, is_older
-from uptimeo.probes.dns_options import DnsOptions
-from uptimeo.probes.dns_transport import Asked, Server, ask, own_servers
-from uptimeo.probes.steady import SteadyFacts
+from uptimeo.probes.dns.judgement import judge_answer
+from uptimeo.probes.dns.messages import Query, is_older
+from uptimeo.probes.dns.options import DnsOptions
+from uptimeo.probes.dns.transport import Asked, Server, ask, own_servers
 
 _SHOWN_ANSWERS = 20
 _SHOWN_TEXT = 200

@@ -18,11 +18,11 @@ from pydantic import (
 
 from uptimeo.domain.result import ErrorType, Failure, Phases
 from uptimeo.domain.text import REDACTED, is_secret_header, one_line
-from uptimeo.probes import json_queries
-from uptimeo.probes.certificates import CertificateFacts
-from uptimeo.probes.json_queries import JsonError
-from uptimeo.probes.matching import Pattern, PatternTimeoutError, occurs
-from uptimeo.probes.status_ranges import StatusRanges, in_ranges
+from uptimeo.probes.answers import json_queries
+from uptimeo.probes.answers.json_queries import JsonError
+from uptimeo.probes.answers.matching import Pattern, PatternTimeoutError, occurs
+from uptimeo.probes.answers.status_ranges import StatusRanges, in_ranges
+from uptimeo.probes.network.certificates import CertificateFacts
 
 T = TypeVar("T")
 _TEXT = 200

@@ -6,9 +6,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from pydantic import AfterValidator, Field, IPvAnyAddress, model_validator
 
 from uptimeo.probes.base import Family, Pattern, ProbeOptions, TlsOptions
-from uptimeo.probes.dns_judgement import Expectations
-from uptimeo.probes.dns_messages import Question, checked_kind, checked_name, checked_rcode, record
-from uptimeo.probes.dns_transport import Server, Transport
+from uptimeo.probes.dns.judgement import Expectations
+from uptimeo.probes.dns.messages import Question, checked_kind, checked_name, checked_rcode, record
+from uptimeo.probes.dns.transport import Server, Transport
 
 _PORTS = {"udp": 53, "tcp": 53, "tls": 853}
 

@@ -23,9 +23,9 @@ from uptimeo.probes.base import (
     fail,
     resolve,
 )
-from uptimeo.probes.echo_packets import Complaint
-from uptimeo.probes.echo_socket import PacketSettings, open_echo_socket
-from uptimeo.probes.echo_volley import TOKEN_BYTES, Volley, VolleyPlan
+from uptimeo.probes.ping.packets import Complaint
+from uptimeo.probes.ping.socket import PacketSettings, open_echo_socket
+from uptimeo.probes.ping.volley import TOKEN_BYTES, Volley, VolleyPlan
 
 
 class PingOptions(ProbeOptions):

@@ -10,6 +10,7 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
+from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import (
     AssertionResult,
     Pattern,
@@ -22,11 +23,10 @@ from uptimeo.probes.base import (
     TlsOptions,
     occurs,
 )
-from uptimeo.probes.conversation import STARTTLS_PHASE, Conversation, converse
-from uptimeo.probes.dialogue import take, take_all
-from uptimeo.probes.mail_protocols import IMAP, POP3, MailProtocol, smtp
-from uptimeo.probes.steady import SteadyFacts
-from uptimeo.probes.stream_options import StreamOptions
+from uptimeo.probes.dialogues.conversation import STARTTLS_PHASE, Conversation, converse
+from uptimeo.probes.dialogues.dialogue import take, take_all
+from uptimeo.probes.dialogues.mail_protocols import IMAP, POP3, MailProtocol, smtp
+from uptimeo.probes.network.stream_options import StreamOptions
 
 _FAREWELL_S = 1.0
 _BANNER = 200

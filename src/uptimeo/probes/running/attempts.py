@@ -8,12 +8,12 @@ from uptimeo.domain.monitor import Monitor
 from uptimeo.domain.result import ErrorType, Failure, Outcome, ProbeResult, our_fault
 from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions
 from uptimeo.probes.context import Limits
-from uptimeo.probes.guard import AddressGuard
-from uptimeo.probes.lag import Lag, LoopLag
-from uptimeo.probes.references import References
+from uptimeo.probes.network.guard import AddressGuard
+from uptimeo.probes.network.resolver import Resolver, SystemResolver
+from uptimeo.probes.network.tls import TlsContexts
 from uptimeo.probes.registry import ProbeRegistry
-from uptimeo.probes.resolver import Resolver, SystemResolver
-from uptimeo.probes.tls import TlsContexts
+from uptimeo.probes.running.lag import Lag, LoopLag
+from uptimeo.probes.running.references import References
 from uptimeo.telemetry import Log
 
 # A probe keeps its own budget; one that does not is cut off this much later.

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any
 
+from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import (
     AssertionResult,
     Failure,
@@ -23,10 +24,9 @@ from uptimeo.probes.base import (
     judge,
     open_stream,
 )
-from uptimeo.probes.dialogue import take_all
-from uptimeo.probes.starttls import Starttls, dialogue
-from uptimeo.probes.steady import SteadyFacts
-from uptimeo.probes.stream_options import StreamOptions
+from uptimeo.probes.dialogues.dialogue import take_all
+from uptimeo.probes.dialogues.starttls import Starttls, dialogue
+from uptimeo.probes.network.stream_options import StreamOptions
 
 STARTTLS_PHASE = "starttls"
 

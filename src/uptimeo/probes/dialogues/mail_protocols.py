@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from uptimeo.probes.base import ErrorType
-from uptimeo.probes.dialogue import Turn, begins
-from uptimeo.probes.framing import imap_reply, line, pop3_list, smtp_reply
-from uptimeo.probes.starttls import (
+from uptimeo.probes.dialogues.dialogue import Turn, begins
+from uptimeo.probes.dialogues.framing import imap_reply, line, pop3_list, smtp_reply
+from uptimeo.probes.dialogues.starttls import (
     IMAP_GREETING,
     IMAP_STARTTLS,
     POP3_GREETING,

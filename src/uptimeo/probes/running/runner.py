@@ -12,9 +12,9 @@ from uptimeo.domain.heartbeat import Heartbeat, Origin
 from uptimeo.domain.monitor import MonitorId
 from uptimeo.domain.result import ErrorType, ProbeResult, our_fault
 from uptimeo.domain.verdict import Status, judge
-from uptimeo.probes.attempts import Attempt, Attempts
-from uptimeo.probes.lag import Lag
-from uptimeo.probes.places import HostPlaces
+from uptimeo.probes.running.attempts import Attempt, Attempts
+from uptimeo.probes.running.lag import Lag
+from uptimeo.probes.running.places import HostPlaces
 from uptimeo.telemetry import Log
 
 # As long as the scheduler lets a check wait: a quarter of the interval, at most a second.

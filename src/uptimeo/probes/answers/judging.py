@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 
-from uptimeo.probes.assertions import Assertion, AssertionResult, Subject, judge_assertions
+from uptimeo.probes.answers.assertions import Assertion, AssertionResult, Subject, judge_assertions
 
 
 async def judge(assertions: Sequence[Assertion], subject: Subject) -> tuple[AssertionResult, ...]:

@@ -13,7 +13,7 @@ import jsonschema
 import referencing
 from jsonschema.protocols import Validator
 
-from uptimeo.probes.matching import occurs
+from uptimeo.probes.answers.matching import occurs
 
 MAX_FOUND = 1000
 

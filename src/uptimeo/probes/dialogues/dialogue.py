@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from uptimeo.probes.base import ErrorType, ProbeContext, Stream, TargetError, fail, one_line
-from uptimeo.probes.framing import Frame
+from uptimeo.probes.dialogues.framing import Frame
 
 _SHOWN = 200
 Fault = Callable[[bytes], ErrorType | None]

@@ -23,7 +23,7 @@ from errno import (
 
 from uptimeo.domain.result import ErrorType
 from uptimeo.probes.failing import TargetError, fail
-from uptimeo.probes.resolver import Address
+from uptimeo.probes.network.resolver import Address
 
 _FAULTS = {
     ECONNREFUSED: (ErrorType.CONNECT_REFUSED, "nothing listens at {at}: port unreachable"),

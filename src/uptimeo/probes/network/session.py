@@ -9,9 +9,9 @@ from functools import partial
 from typing import Any, TypeVar
 
 from uptimeo.domain.result import ErrorType, Phase
-from uptimeo.probes.certificates import CertificateFacts, read_certificates
 from uptimeo.probes.failing import fail
-from uptimeo.probes.tls import TlsContexts, TlsOptions, explain
+from uptimeo.probes.network.certificates import CertificateFacts, read_certificates
+from uptimeo.probes.network.tls import TlsContexts, TlsOptions, explain
 
 _CHUNK = 65_536
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator, model_valida
 
 from uptimeo.domain.result import ErrorType, Phase
 from uptimeo.probes.failing import TargetError, fail
-from uptimeo.probes.presented import Presented
+from uptimeo.probes.network.presented import Presented
 
 _VERSIONS = {
     "1.0": ssl.TLSVersion.TLSv1,
