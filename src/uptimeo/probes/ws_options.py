@@ -1,0 +1,157 @@
+"""What may a monitor say about a WebSocket, and about the conversation on it?"""
+
+import base64
+import binascii
+import re
+from typing import Annotated
+from urllib.parse import SplitResult, urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    IPvAnyAddress,
+    field_validator,
+    model_validator,
+)
+
+from uptimeo.probes.base import Family, ProbeOptions, TlsOptions
+from uptimeo.probes.matching import Pattern, occurs
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
+_VALUE = re.compile(r"[\t\x20-\x7e\x80-\xff]*")
+_OWN_HEADERS = frozenset({"host", "connection", "upgrade"})
+
+
+def _base64(text: str) -> str:
+    try:
+        base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise ValueError("must be base64") from error
+    return text
+
+
+_Base64 = Annotated[str, Field(max_length=100_000), AfterValidator(_base64)]
+
+
+class WsStep(BaseModel):
+    """One turn of the conversation: something is sent, or a message has to come, or both."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    send: str | None = Field(default=None, max_length=100_000, description="a text message")
+    send_base64: _Base64 | None = Field(default=None, description="a binary message, in base64")
+    skip: int = Field(default=0, ge=0, le=100, description="messages to pass over before")
+    expect: str | None = Field(default=None, description="a text that occurs in the message")
+    expect_base64: _Base64 | None = Field(
+        default=None, description="the whole binary message, in base64"
+    )
+    expect_regex: Pattern | None = Field(
+        default=None, description="a regular expression found in the message"
+    )
+
+    @model_validator(mode="after")
+    def _says_something(self) -> "WsStep":
+        if self.send is not None and self.send_base64 is not None:
+            raise ValueError("only one of send and send_base64 can be given")
+        wanted = (self.expect, self.expect_base64, self.expect_regex)
+        if sum(each is not None for each in wanted) > 1:
+            raise ValueError("only one of expect, expect_base64 and expect_regex can be given")
+        if not any(each is not None for each in (self.send, self.send_base64, *wanted)):
+            raise ValueError("a step sends or expects something")
+        return self
+
+    @property
+    def message(self) -> str | bytes | None:
+        """What is sent."""
+        return self.send if self.send_base64 is None else base64.b64decode(self.send_base64)
+
+    @property
+    def expected(self) -> str | None:
+        """What has to come, in words; None if nothing has to."""
+        if self.expect_base64 is not None:
+            return f"a binary message {self.expect_base64}"
+        if self.expect_regex is not None:
+            return f"a message that matches {self.expect_regex!r}"
+        return None if self.expect is None else f"a message with {self.expect!r} in it"
+
+    def fits(self, message: str | bytes) -> bool:
+        """Whether a message is as expected. Raises PatternTimeoutError."""
+        if self.expect_base64 is not None:
+            return message == base64.b64decode(self.expect_base64)
+        text = message if isinstance(message, str) else message.decode("utf-8", "replace")
+        if self.expect_regex is not None:
+            return occurs(self.expect_regex, text)
+        return self.expect is not None and self.expect in text
+
+
+class WebSocketOptions(ProbeOptions):
+    """What a monitor may say about a WebSocket check."""
+
+    headers: dict[str, str] = Field(
+        default_factory=dict, max_length=50, description="headers of the handshake, also Origin"
+    )
+    subprotocols: tuple[str, ...] = Field(
+        default=(), max_length=10, description="offered; with any, the server has to choose one"
+    )
+    steps: tuple[WsStep, ...] = Field(
+        default=(), max_length=20, description="what is sent and expected, in order"
+    )
+    max_bytes: int = Field(
+        default=1_048_576, ge=1024, le=16_777_216, description="received at most, in bytes"
+    )
+    family: Family = Field(default=Family.ANY, description="v4, v6 or any")
+    source_address: IPvAnyAddress | None = Field(
+        default=None, description="the address of the agent's host to connect from"
+    )
+    tls: TlsOptions | None = Field(default=None, description="TLS options, for wss://")
+
+    @field_validator("url")
+    @classmethod
+    def _url(cls, url: str) -> str:
+        if not url.isascii() or not url.isprintable() or " " in url:
+            raise ValueError("may have printable ASCII only: encode the rest")
+        parts = urlsplit(url)
+        if parts.scheme not in ("ws", "wss") or not parts.hostname or not port_of(parts):
+            raise ValueError("must have the form ws://host/path or wss://host/path")
+        return url
+
+    @field_validator("headers")
+    @classmethod
+    def _headers(cls, headers: dict[str, str]) -> dict[str, str]:
+        for name, value in headers.items():
+            lower = name.lower()
+            if lower in _OWN_HEADERS or lower.startswith("sec-websocket"):
+                raise ValueError(f"header {name} belongs to the handshake itself")
+            if not _TOKEN.fullmatch(name) or not _VALUE.fullmatch(value):
+                raise ValueError(f"{name.partition(':')[0][:50]!r} or its value is no header")
+        return headers
+
+    @field_validator("subprotocols")
+    @classmethod
+    def _subprotocols(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(_TOKEN.fullmatch(name) for name in names):
+            raise ValueError("a subprotocol must be one word such as mqtt")
+        return names
+
+    @model_validator(mode="after")
+    def _tls_fits_scheme(self) -> "WebSocketOptions":
+        if self.tls is not None and not self.url.startswith("wss:"):
+            raise ValueError("tls: needs a URL that begins with wss://")
+        return self
+
+    @property
+    def target(self) -> str:
+        """The URL without user and password."""
+        parts = urlsplit(self.url)
+        return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def port_of(parts: SplitResult) -> int:
+    """The port that a URL names or means; 0 if what it names is no port."""
+    try:
+        given = parts.port
+    except ValueError:
+        return 0
+    return given if given is not None else 443 if parts.scheme == "wss" else 80
