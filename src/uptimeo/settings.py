@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.domain.text import masked
+from uptimeo.probes.guard import SETTING, AddressGuard
 
 _URI = re.compile(r"postgres(ql)?://")
 
@@ -25,6 +26,11 @@ def _references(text: str) -> str:
     for host, port in _pairs(text):
         if not host or not 0 < port < 65536:
             raise ValueError("must be host:port, separated by commas")
+    return text
+
+
+def _networks(text: str) -> str:
+    AddressGuard.of(text)
     return text
 
 
@@ -72,6 +78,23 @@ class Settings(BaseModel):
         int,
         Field(alias="UPTIMEO_MAX_CHECKS", ge=1, le=10_000, description="checks at one time"),
     ] = 500
+    max_checks_per_host: Annotated[
+        int,
+        Field(
+            alias="UPTIMEO_MAX_CHECKS_PER_HOST",
+            ge=1,
+            le=10_000,
+            description="checks at one time of one host",
+        ),
+    ] = 100
+    forbidden_networks: Annotated[
+        str,
+        Field(
+            alias="UPTIMEO_FORBIDDEN_NETWORKS",
+            description="`default`, `none`, or networks such as 10.0.0.0/8, separated by commas",
+        ),
+        AfterValidator(_networks),
+    ] = "default"
     config_poll_s: Annotated[
         float,
         Field(alias="UPTIMEO_CONFIG_POLL_S", ge=0.2, le=300, description="seconds, config reads"),
@@ -97,6 +120,10 @@ class Settings(BaseModel):
         Field(alias="UPTIMEO_LEASE_TTL_S", ge=3, le=60, description="seconds, length of a lease"),
     ] = 3.0
 
+    def guard(self) -> AddressGuard:
+        """Which addresses checks may connect to."""
+        return AddressGuard.of(self.forbidden_networks)
+
     def references(self) -> tuple[tuple[str, int], ...]:
         """The reference targets as pairs of host and port."""
         return tuple(_pairs(self.reference_targets))
@@ -117,6 +144,18 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         return Settings.model_validate(given)
     except ValidationError as error:
         raise FatalError(_explain(error, given)) from error
+
+
+def read_guard(environment: Mapping[str, str]) -> AddressGuard:
+    """Which addresses a person may check by hand: all, unless the variable is set.
+
+    Raises FatalError as `read_settings` does.
+    """
+    text = environment.get(SETTING, "").strip()
+    try:
+        return AddressGuard.of(text or "none")
+    except ValueError as error:
+        raise FatalError(f"{SETTING}: {text!r} is wrong: {error}") from error
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:

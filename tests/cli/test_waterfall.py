@@ -208,6 +208,20 @@ def test_json_has_every_key_also_when_nothing_is_known() -> None:
     assert unknown["error"] == {"type": "probe_stuck", "phase": None, "message": "stuck"}
 
 
+def test_a_phase_of_the_probes_own_has_a_row_and_a_key_like_the_others() -> None:
+    phases = Phases(connect=31.0, own={"bannerline": 300.0})
+    greeted = ProbeResult(total_ms=340.0, phases=phases, facts={"greeting": "hello"})
+
+    lines = rendered(greeted)
+    known = result_as_json(greeted, Status.UP, "banner://h:25")
+
+    assert row(lines, "bannerline").startswith("  bannerline  300.0 ms  88 %")
+    assert row(lines, "connect").startswith("  connect      31.0 ms   9 %")
+    assert isinstance(known["phases"], dict)
+    assert known["phases"]["bannerline_ms"] == 300.0
+    assert known["facts"] == {"greeting": "hello"}
+
+
 def test_json_redacts_the_values_of_secret_headers() -> None:
     headers = (("Set-Cookie", "session=1"), ("Server", "nginx"))
     result = ProbeResult(total_ms=1.0, exchange=Exchange(response_headers=headers))

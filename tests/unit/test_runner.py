@@ -10,11 +10,13 @@ import pytest
 from tests.support.builders import NOON, URL, check, failed, monitor, origin, result
 from tests.support.fakes import LogBook
 from tests.support.virtual_time import VirtualClock, in_virtual_time
-from uptimeo.domain.heartbeat import Heartbeat, to_wire
+from uptimeo.domain.heartbeat import Heartbeat, Origin, to_wire
 from uptimeo.domain.monitor import Thresholds
 from uptimeo.domain.result import ErrorType
 from uptimeo.domain.verdict import Status
+from uptimeo.probes.attempts import Attempts, Shared
 from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions, ProbeResult
+from uptimeo.probes.places import HostPlaces
 from uptimeo.probes.references import References
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.probes.runner import CheckRunner
@@ -74,14 +76,23 @@ async def return_not_a_number() -> ProbeResult:
 class Bench:
     """A runner with one fake probe, and the heartbeats it handed on."""
 
-    def __init__(self) -> None:
+    def __init__(self, per_host: int = 100) -> None:
         self.probe = FakeProbe()
         self.clock = VirtualClock(NOON + timedelta(milliseconds=30))
         self.book = LogBook()
         self.emitted: list[Heartbeat] = []
-        self.runner = CheckRunner(
+        self.permitted: Origin | None = origin()
+        attempts = Attempts(
             references=References(()),
             registry=ProbeRegistry({"http": self.probe}),
+            shared=Shared(),
+            log=self.book.log,
+        )
+        self.lag = attempts.lag
+        self.runner = CheckRunner(
+            attempts=attempts,
+            places=HostPlaces(per_host),
+            permit=lambda: self.permitted,
             clock=self.clock,
             emit=self.emitted.append,
             log=self.book.log,
@@ -103,9 +114,9 @@ def failure_type(beat: Heartbeat) -> ErrorType | None:
 @in_virtual_time
 async def test_a_success_becomes_a_heartbeat_of_its_slot() -> None:
     bench = Bench()
-    mine = origin(term=9)
+    mine = bench.permitted = origin(term=9)
 
-    beat = await bench.run(succeed, origin=mine)
+    beat = await bench.run(succeed)
 
     assert beat.scheduled_at == NOON
     assert beat.executed_at == NOON + timedelta(milliseconds=30)

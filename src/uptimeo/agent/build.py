@@ -19,6 +19,9 @@ from uptimeo.leader.memory import Leadership, LeadershipMemory
 from uptimeo.leader.partitions import PartitionKeeper
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.succession import Succession
+from uptimeo.probes.attempts import Attempts, Shared
+from uptimeo.probes.lag import LoopLag
+from uptimeo.probes.places import HostPlaces
 from uptimeo.probes.references import References
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.probes.runner import CheckRunner
@@ -39,6 +42,7 @@ class Agent:
 
     pool: Pool
     references: References
+    lag: LoopLag
     registry: ProbeRegistry
     lease: Lease
     notices: ChangeNotices
@@ -63,12 +67,11 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         spool=Spool(settings.data_dir / "spool", settings.spool_max_bytes), sink=store, log=log
     )
     references = References(settings.references())
-    runner = CheckRunner(
-        registry=registry, references=references, clock=clock, emit=writer.put, log=log
-    )
+    shared = Shared(guard=settings.guard())
+    attempts = Attempts(registry=registry, references=references, shared=shared, log=log)
     scheduler = Scheduler(
         datacenter=datacenter,
-        runner=runner,
+        runner=_runner(settings, attempts, election, clock, writer, log),
         permit=election.permit,
         clock=clock,
         max_running=settings.max_checks,
@@ -90,6 +93,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     return Agent(
         pool=pool,
         references=references,
+        lag=attempts.lag,
         registry=registry,
         lease=lease,
         notices=notices,
@@ -100,6 +104,24 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         writer=writer,
         partitions=PartitionKeeper(make=store.ensure_partitions, log=log),
         presence=presence,
+    )
+
+
+def _runner(
+    settings: Settings,
+    attempts: Attempts,
+    election: Election,
+    clock: ServerClock,
+    writer: HeartbeatWriter,
+    log: Log,
+) -> CheckRunner:
+    return CheckRunner(
+        attempts=attempts,
+        places=HostPlaces(settings.max_checks_per_host),
+        permit=election.permit,
+        clock=clock,
+        emit=writer.put,
+        log=log,
     )
 
 

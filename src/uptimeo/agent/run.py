@@ -50,6 +50,7 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
         "succession": agent.succession.run(),
         "presence": agent.presence.run(),
         "references": agent.references.run(),
+        "loop_lag": agent.lag.run(),
     }
     async with AsyncExitStack() as closing:
         await agent.pool.open()

@@ -35,6 +35,8 @@ def to_monitor(row: MonitorRow, registry: ProbeRegistry) -> Monitor:
         thresholds=Thresholds(warning_ms=row.warning_ms, critical_ms=row.critical_ms),
         keep_body=bool(row.keep_body),
         options=options,
+        retries=row.retries,
+        retry_delay_ms=row.retry_delay_ms,
     )
 
 

@@ -27,6 +27,6 @@ class CatalogSnapshot:
         names = {field.name for field in fields(MonitorRow)}
         try:
             found = json.loads(self._path.read_text("utf-8"))
-            return [MonitorRow(**{key: row[key] for key in names}) for row in found]
-        except (OSError, ValueError, KeyError, TypeError):
+            return [MonitorRow(**{key: row[key] for key in names & row.keys()}) for row in found]
+        except (OSError, ValueError, AttributeError, TypeError):
             return []

@@ -43,6 +43,12 @@ def monitor() -> None:
 @click.option(
     "--timeout", type=click.IntRange(1), metavar="MS", help="Whole check.  [default: 10000]"
 )
+@click.option(
+    "--retries", type=click.IntRange(0, 10), default=0, metavar="N", help="More tries on failure."
+)
+@click.option(
+    "--retry-delay", type=click.IntRange(0, 3_600_000), default=0, metavar="MS", help="[default: 0]"
+)
 @click.option("--datacenter", "codes", multiple=True, metavar="CODE", help="[default: all]")
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="NAME=JSON", help="For the probe."
@@ -127,6 +133,8 @@ def _new_monitor(given: dict[str, Any]) -> edits.NewMonitor:
         body=given["data"],
         options=options,
         timeout_ms=given["timeout"],
+        retries=given["retries"],
+        retry_delay_ms=given["retry_delay"],
         datacenters=given["codes"],
     )
 

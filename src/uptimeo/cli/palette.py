@@ -6,7 +6,7 @@ from types import MappingProxyType
 
 from rich.cells import cell_len, set_cell_size
 
-from uptimeo.domain.result import Phase, Phases
+from uptimeo.domain.result import Phases
 from uptimeo.domain.text import one_line
 
 _MESSAGE = 500
@@ -83,7 +83,7 @@ class Pen:
         return set_cell_size(text, max(0, width - len(self.ellipsis))).rstrip() + self.ellipsis
 
 
-def slowest_phase(phases: Phases) -> Phase | None:
+def slowest_phase(phases: Phases) -> str | None:
     """The phase that took longest; of equals the first; None if nothing was measured."""
-    measured = phases.measured()
+    measured = [*phases.measured(), *phases.own.items()]
     return max(measured, key=lambda pair: pair[1])[0] if measured else None

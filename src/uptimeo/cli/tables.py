@@ -366,7 +366,8 @@ def _code_cell(beat: StoredHeartbeat, pen: Pen) -> Text:
 
 def _slowest(phases: Phases) -> str | None:
     phase = slowest_phase(phases)
-    return phase and f"{phase} {_number(dict(phases.measured())[phase])}"
+    spent = {str(name): ms for name, ms in phases.measured()} | dict(phases.own)
+    return phase and f"{phase} {_number(spent[phase])}"
 
 
 def _number(ms: float) -> str:

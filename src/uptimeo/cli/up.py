@@ -36,6 +36,8 @@ from uptimeo.telemetry import silence_libraries
 
 _DEMO_PREFIX = "demo: "
 _REDRAW_S = 0.5
+# Everything on one machine: what is watched may well be on it too, as the demo's target is.
+_DEFAULTS = {"DATACENTER_ID": "1", "UPTIMEO_FORBIDDEN_NETWORKS": "none"}
 
 
 @click.command("up")
@@ -54,7 +56,7 @@ def up(*, demo: bool, data_dir: Path | None) -> None:
     """
     silence_libraries()
     directory = (data_dir or default_data_dir(os.environ)).expanduser().absolute()
-    environment = {"DATACENTER_ID": "1", **os.environ, "UPTIMEO_DATA_DIR": str(directory)}
+    environment = {**_DEFAULTS, **os.environ, "UPTIMEO_DATA_DIR": str(directory)}
     live = sys.stdout.isatty()
     if live:
         environment.setdefault("LOG_HEARTBEATS", "changes")

@@ -10,6 +10,7 @@ from rich.filesize import decimal
 from rich.text import Text
 
 from uptimeo.cli.palette import Pen, look, slowest_phase
+from uptimeo.domain.details import storable_json
 from uptimeo.domain.monitor import Thresholds
 from uptimeo.domain.result import OUR_FAULTS, Exchange, Failure, Phase, ProbeResult
 from uptimeo.domain.text import one_line, storable_headers
@@ -90,14 +91,12 @@ def _phrase(code: int) -> str:
 
 def _rows(shown: Waterfall, pen: Pen, width: int) -> Iterator[Text]:
     result = shown.result
-    measured = dict(result.phases.measured())
     failed = result.failure.phase if result.failure else None
     scale = max(result.total_ms or 0.0, result.phases.total())
     room = max(0, width - _NAMES - _NUMBERS - _SHARES - 4)
     start = 0.0
-    for phase in Phase:
-        ms = measured.get(phase)
-        name = f"{pen.mark('down') if phase is failed else ' '} {phase}"
+    for phase, ms in _phases(result).items():
+        name = f"{pen.mark('down') if phase == failed else ' '} {phase}"
         bar = Bar(start, ms, scale, room)
         yield _row(name, _ms(ms, pen, result), bar, _phase_styles(phase, shown), pen)
         start += ms or 0.0
@@ -107,12 +106,18 @@ def _rows(shown: Waterfall, pen: Pen, width: int) -> Iterator[Text]:
     yield _line((f"{'  total':<{_NAMES}}{total:>{_NUMBERS}}", "bold"))
 
 
-def _phase_styles(phase: Phase, shown: Waterfall) -> tuple[str, str]:
+def _phases(result: ProbeResult) -> dict[str, float | None]:
+    """Every fixed phase in order, None if it was not reached, and then the probe's own."""
+    measured = dict(result.phases.measured())
+    return {str(phase): measured.get(phase) for phase in Phase} | dict(result.phases.own)
+
+
+def _phase_styles(phase: str, shown: Waterfall) -> tuple[str, str]:
     """The styles of a phase's words and of its bar: what failed or is slowest stands out."""
     result = shown.result
-    if result.failure is not None and phase is result.failure.phase:
+    if result.failure is not None and phase == result.failure.phase:
         return look("down").style, look("down").style
-    if phase is not slowest_phase(result.phases):
+    if phase != slowest_phase(result.phases):
         return "", "cyan"
     if shown.status in (Status.DEGRADED, Status.CRITICAL):
         style = f"bold {look(shown.status).style}"
@@ -171,7 +176,8 @@ def _within_cell(start: int, end: int) -> str:
 
 
 def _row(name: str, number: str, bar: Bar, styles: tuple[str, str], pen: Pen) -> Text:
-    words = f"{name:<{_NAMES}}{number:>{_NUMBERS}}"
+    room = _NAMES + _NUMBERS - max(_NAMES, len(name))
+    words = f"{name:<{_NAMES}}{number:>{room}}"
     if bar.ms is None:
         return _line((words, "dim"))
     share = f"{_share(bar.ms, bar.scale_ms):>{_SHARES}}"
@@ -202,7 +208,7 @@ def _verdict(shown: Waterfall, pen: Pen) -> Text | None:
     sentence = f"Slower than the {limit[0]} threshold of {limit[1]} ms"
     slowest = slowest_phase(shown.result.phases)
     if slowest is not None:
-        spent = dict(shown.result.phases.measured())[slowest]
+        spent = _phases(shown.result)[slowest]
         sentence += f": {slowest} alone took {_ms(spent, pen, shown.result)}"
     return Text(f"{sentence}.", look(shown.status).style)
 
@@ -232,20 +238,20 @@ def _line(*parts: str | tuple[str, str]) -> Text:
 def result_as_json(result: ProbeResult, status: Status, target: str) -> dict[str, object]:
     """The same keys for every result; what was not reached or is not known is None."""
     exchange = result.exchange or Exchange()
-    measured = dict(result.phases.measured())
     return {
         "status": status.value,
         "success": success(status),
         "target": target,
         "response_time_ms": _rounded(result.total_ms),
         "time_to_first_byte_ms": _rounded(result.ttfb_ms),
-        "phases": {f"{phase}_ms": _rounded(measured.get(phase)) for phase in Phase},
+        "phases": {f"{phase}_ms": _rounded(ms) for phase, ms in _phases(result).items()},
         "other_ms": _rounded(result.other_ms),
         "resolved_ip": result.resolved_ip,
         "http_version": exchange.http_version,
         "status_code": exchange.status_code,
         "size_bytes": exchange.size_bytes,
         "error": None if result.failure is None else _failure_as_json(result.failure),
+        "facts": storable_json(result.facts),
         "response_headers": storable_headers(exchange.response_headers),
     }
 

@@ -22,7 +22,8 @@ class Monitor:
     """What to watch and how often: one valid config row, with its schedule folded in.
 
     `options` is the model of the probe type (`uptimeo.probes.base.ProbeOptions`); only that
-    probe looks inside. Two equal monitors ask for exactly the same checks.
+    probe looks inside. A target that fails is tried up to `retries` times more within its slot,
+    each time after the delay. Two equal monitors ask for exactly the same checks.
     """
 
     id: MonitorId
@@ -34,6 +35,8 @@ class Monitor:
     thresholds: Thresholds
     keep_body: bool
     options: object
+    retries: int = 0
+    retry_delay_ms: int = 0
 
 
 def effective_timeout_ms(wanted_ms: int | None, interval_s: int) -> int:

@@ -89,6 +89,7 @@ class ErrorType(StrEnum):
     UNSUPPORTED = "agent_lacks_support"
     MISCONFIGURED = "agent_misconfigured"
     STUCK = "probe_stuck"
+    STALLED = "agent_stalled"
     STOPPED = "agent_stopped"
     ISOLATED = "isolated"
     SKIPPED_OVERRUN = "skipped_overrun"
@@ -106,6 +107,7 @@ OUR_FAULTS = frozenset(
         ErrorType.UNSUPPORTED,
         ErrorType.MISCONFIGURED,
         ErrorType.STUCK,
+        ErrorType.STALLED,
         ErrorType.STOPPED,
         ErrorType.ISOLATED,
         ErrorType.SKIPPED_OVERRUN,

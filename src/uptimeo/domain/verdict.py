@@ -17,15 +17,19 @@ class Status(StrEnum):
     UNKNOWN = "unknown"
 
 
-def judge(result: ProbeResult, thresholds: Thresholds) -> Status:
-    """A threshold is passed when the total is above it; critical wins over warning."""
+def judge(result: ProbeResult, thresholds: Thresholds, stalled_ms: float = 0.0) -> Status:
+    """A threshold is passed when the total is above it; critical wins over warning.
+
+    `stalled_ms` is for how long we stood still meanwhile: a target is slow only if it would be
+    without that.
+    """
     match result.outcome:
         case Outcome.DOWN:
             return Status.DOWN
         case Outcome.UNKNOWN:
             return Status.UNKNOWN
         case Outcome.UP:
-            total = result.total_ms or 0.0
+            total = (result.total_ms or 0.0) - stalled_ms
             if thresholds.critical_ms is not None and total > thresholds.critical_ms:
                 return Status.CRITICAL
             if thresholds.warning_ms is not None and total > thresholds.warning_ms:

@@ -33,16 +33,17 @@ _SCHEDULE_NAMED = "SELECT id FROM schedules WHERE name = %s"
 _SCHEDULE_NAMES = "SELECT string_agg(name, ', ' ORDER BY id) FROM schedules"
 _ADD = """
 INSERT INTO api_monitors
-    (name, type, method, url, headers, body, options, timeout_ms, schedule_id)
+    (name, type, method, url, headers, body, options, timeout_ms, schedule_id, retries,
+     retry_delay_ms)
 VALUES (%(name)s, %(type)s, %(method)s, %(url)s, %(headers)s, %(body)s, %(options)s,
-        %(timeout_ms)s, %(schedule_id)s)
+        %(timeout_ms)s, %(schedule_id)s, %(retries)s, %(retry_delay_ms)s)
 RETURNING id
 """
 _UPDATE = """
 UPDATE api_monitors
 SET type = %(type)s, method = %(method)s, url = %(url)s, headers = %(headers)s, body = %(body)s,
     options = %(options)s, timeout_ms = %(timeout_ms)s, schedule_id = %(schedule_id)s,
-    enabled = true
+    retries = %(retries)s, retry_delay_ms = %(retry_delay_ms)s, enabled = true
 WHERE name = %(name)s
 """
 _ASSIGN = """
@@ -84,6 +85,8 @@ class NewMonitor:
     body: Any = None
     options: dict[str, Any] = field(default_factory=dict)
     timeout_ms: int | None = None
+    retries: int = 0
+    retry_delay_ms: int = 0
     datacenters: tuple[str, ...] = ()
 
     def as_row(self) -> MonitorRow:
@@ -105,6 +108,8 @@ class NewMonitor:
             warning_ms=None if schedule is None else schedule.warning_ms,
             critical_ms=None if schedule is None else schedule.critical_ms,
             keep_body=False,
+            retries=self.retries,
+            retry_delay_ms=self.retry_delay_ms,
         )
 
 
@@ -195,4 +200,6 @@ def _values(new: NewMonitor, schedule_id: int) -> dict[str, Any]:
         "options": Jsonb(new.options),
         "timeout_ms": new.timeout_ms,
         "schedule_id": schedule_id,
+        "retries": new.retries,
+        "retry_delay_ms": new.retry_delay_ms,
     }

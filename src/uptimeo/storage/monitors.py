@@ -12,6 +12,7 @@ from uptimeo.storage.database import Pool, borrowed
 
 COLUMNS = """
 SELECT m.id, m.name, m.type, m.method, m.url, m.headers, m.body, m.options, m.enabled,
+       m.retries, m.retry_delay_ms,
        coalesce(m.timeout_ms, s.timeout_ms) AS timeout_ms, s.name AS schedule,
        s.interval AS interval_s, s.thresholds_warning AS warning_ms,
        s.thresholds_critical AS critical_ms, s.include_response_body AS keep_body
@@ -56,6 +57,8 @@ class MonitorRow:
     warning_ms: int | None
     critical_ms: int | None
     keep_body: bool | None
+    retries: int = 0
+    retry_delay_ms: int = 0
 
 
 class MonitorStore:

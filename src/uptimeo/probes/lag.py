@@ -1,0 +1,46 @@
+"""Did our own event loop stand still, so that its lateness was measured as the target's time?"""
+
+import asyncio
+from collections import deque
+from dataclasses import dataclass
+
+# Sampled often enough that no stall worth doubting a figure for falls between two samples.
+_EVERY_S = 0.01
+_NOTABLE_MS = 20.0
+_KEPT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Lag:
+    """How late the loop was in a stretch of time: at worst, and in all."""
+
+    worst_ms: float = 0.0
+    total_ms: float = 0.0
+
+
+class LoopLag:
+    """Samples the lateness of the running loop; only above 20 ms is kept, of the last stalls."""
+
+    def __init__(self) -> None:
+        self._stalls: deque[tuple[float, float]] = deque(maxlen=_KEPT)
+        self._awaited_s: float | None = None
+
+    async def run(self) -> None:
+        """Sample for ever."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._awaited_s = loop.time() + _EVERY_S
+            await asyncio.sleep(_EVERY_S)
+            now = loop.time()
+            if (late_ms := (now - self._awaited_s) * 1000) > _NOTABLE_MS:
+                self._stalls.append((now, late_ms))
+
+    def since(self, began_s: float) -> Lag:
+        """What was notable since that moment of the loop's clock, with a stall that just ended."""
+        late = [ms for ended, ms in self._stalls if ended >= began_s]
+        if self._awaited_s is not None:
+            now = asyncio.get_running_loop().time()
+            pending_ms = (now - max(self._awaited_s, began_s)) * 1000
+            if pending_ms > _NOTABLE_MS:
+                late.append(pending_ms)
+        return Lag(max(late, default=0.0), sum(late))
