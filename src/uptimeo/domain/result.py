@@ -88,6 +88,8 @@ class ErrorType(StrEnum):
     PERMISSION = "agent_lacks_permission"
     UNSUPPORTED = "agent_lacks_support"
     MISCONFIGURED = "agent_misconfigured"
+    UNHEARD = "signals_unheard"
+    EXIT_UNKNOWN = "exit_status_unknown"
     STUCK = "probe_stuck"
     STALLED = "agent_stalled"
     STOPPED = "agent_stopped"
@@ -106,6 +108,8 @@ OUR_FAULTS = frozenset(
         ErrorType.PERMISSION,
         ErrorType.UNSUPPORTED,
         ErrorType.MISCONFIGURED,
+        ErrorType.UNHEARD,
+        ErrorType.EXIT_UNKNOWN,
         ErrorType.STUCK,
         ErrorType.STALLED,
         ErrorType.STOPPED,
