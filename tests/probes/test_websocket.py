@@ -80,12 +80,13 @@ async def test_a_handshake_alone_is_up_and_each_step_is_a_phase() -> None:
 
 async def test_texts_bytes_and_patterns_are_expected_in_order() -> None:
     steps = [
-        {"expect": "/chat?room=1"},
-        {"send": "hello 42", "expect_regex": r"^hello \d+$"},
-        {"send_base64": "AP8=", "expect_base64": "AP8="},
-        {"send": "parts", "expect_regex": "^together$"},
-        {"send": "a"},
-        {"send": "b", "skip": 1, "expect": "b"},
+        {"expect": "welcome to /chat?room=1"},
+        {"send": "hello 42"},
+        {"expect_regex": r"^hello \d+$"},
+        {"send_base64": "AP8="},
+        {"expect_base64": "AP8="},
+        {"send": "parts"},
+        {"expect": "together"},
     ]
     async with echoing() as port:
         result = await check(port, steps=steps)
@@ -95,20 +96,37 @@ async def test_texts_bytes_and_patterns_are_expected_in_order() -> None:
 
 
 async def test_another_message_than_expected_is_shown_with_its_step() -> None:
-    steps = [{"expect": "welcome"}, {"send": "ping", "expect": "pong"}]
+    steps = [{"expect_regex": "welcome"}, {"send": "ping"}, {"expect": "pong"}]
     async with echoing() as port:
         result = await check(port, steps=steps)
 
     assert result.failure is not None
-    assert result.failure.type is ErrorType.ASSERTION
-    wanted = f"{HOST}:{port}, step 2: expected a message with 'pong' in it, came 'ping'"
-    assert result.failure.message == wanted
+    assert result.failure.type is ErrorType.UNEXPECTED
+    at = f"{HOST}:{port}"
+    assert result.failure.message == f"step 3 of 3: {at}: expected 'pong', came 'ping'"
     assert result.failure.phase == "messages"
+
+
+async def test_a_latency_and_the_days_of_a_certificate_are_asserted() -> None:
+    authority = Authority.new()
+    async with echoing(authority.valid()) as port:
+        result = await check(
+            port,
+            url=f"wss://localhost:{port}/",
+            tls={"ca_pem": authority.pem},
+            assertions=[
+                {"kind": "latency", "of": "tls", "max_ms": 60_000},
+                {"kind": "certificate", "min_days": 30, "negate": True},
+            ],
+        )
+
+    assert kind(result) is ErrorType.ASSERTION
+    assert [each["ok"] for each in result.facts["assertions"]] == [True, False]
 
 
 async def test_a_server_that_closes_says_why() -> None:
     async with echoing() as port:
-        result = await check(port, steps=[{"expect": "w"}, {"send": "bye", "expect": "?"}])
+        result = await check(port, steps=[{"expect_regex": "w"}, {"send": "bye"}, {"expect": "?"}])
 
     assert kind(result) is ErrorType.UNEXPECTED
     assert result.failure is not None
@@ -117,14 +135,14 @@ async def test_a_server_that_closes_says_why() -> None:
 
 async def test_a_message_above_the_limit_ends_the_check() -> None:
     async with echoing() as port:
-        result = await check(port, steps=[{"expect": "w"}, {"send": "big", "expect": "x"}])
+        result = await check(port, steps=[{"expect_regex": "w"}, {"send": "big"}, {"expect": "x"}])
 
     assert kind(result) is ErrorType.BODY_TOO_LARGE
 
 
 async def test_a_message_that_does_not_come_ends_the_check_with_its_time() -> None:
     async with echoing() as port:
-        steps = [{"expect": "welcome"}, {"expect": "more"}]
+        steps = [{"expect_regex": "welcome"}, {"expect": "more"}]
         result = await check(port, ProbeContext(timeout_ms=200), steps=steps)
 
     assert kind(result) is ErrorType.FIRST_BYTE_TIMEOUT
@@ -245,6 +263,7 @@ async def test_a_forbidden_address_is_not_connected_to() -> None:
         {"steps": [{}]},
         {"steps": [{"send": "a", "send_base64": "AA=="}]},
         {"steps": [{"expect": "a", "expect_regex": "a"}]},
+        {"steps": [{"send": "a", "expect": "a"}]},
         {"steps": [{"send_base64": "%"}]},
         {"steps": [{"expect_regex": "("}]},
     ],

@@ -2,7 +2,6 @@
 
 import re
 from dataclasses import replace
-from datetime import UTC, datetime
 from signal import Signals
 from typing import Any, ClassVar
 from urllib.parse import urlsplit
@@ -18,14 +17,12 @@ from uptimeo.probes.base import (
     ProbeContext,
     ProbeOptions,
     ProbeResult,
-    Subject,
     TargetError,
     Timeline,
-    assertion_failure,
     fail,
-    judge,
     one_line,
 )
+from uptimeo.probes.concluding import concluded
 from uptimeo.probes.exec_file import Command, read_commands
 from uptimeo.probes.exec_process import Output, run
 
@@ -112,22 +109,9 @@ async def _result(
     facts: dict[str, Any] = {"exit_status": status, **_said(output)}
     failure = _judge(options, status, str(facts.get("output", "")))
     result = timeline.result(failure, facts=facts, exchange=_exchange(output))
-    if failure is None and options.assertions:
-        results = await judge(options.assertions, _subject(result, output))
-        facts["assertions"] = [each.as_facts() for each in results]
-        failure = assertion_failure(results, options.url)
-    degraded = failure is None and options.plugin and status == _WARNING
-    return replace(result, failure=failure, facts=facts, degraded=degraded)
-
-
-def _subject(result: ProbeResult, output: Output) -> Subject:
-    return Subject(
-        now=datetime.now(UTC),
-        total_ms=result.total_ms or 0.0,
-        phases=result.phases,
-        body=bytes(output.start),
-        size_bytes=output.size,
-    )
+    result = await concluded(result, options.assertions, options.url, body=bytes(output.start))
+    degraded = result.failure is None and options.plugin and status == _WARNING
+    return replace(result, degraded=degraded)
 
 
 def _judge(options: ExecOptions, status: int, line: str) -> Failure | None:

@@ -11,6 +11,7 @@ from pydantic import Field, IPvAnyAddress, field_validator, model_validator
 
 from uptimeo import __version__
 from uptimeo.probes.base import (
+    Assertions,
     Endpoint,
     ErrorType,
     Exchange,
@@ -28,6 +29,7 @@ from uptimeo.probes.base import (
     fail,
     open_stream,
 )
+from uptimeo.probes.concluding import concluded
 from uptimeo.probes.grpc_health import PATH, Serving, request, serving
 from uptimeo.probes.http2 import Answer, Call, Headers
 
@@ -70,6 +72,9 @@ class GrpcOptions(ProbeOptions):
         default=None, description="the address of the agent's host to connect from"
     )
     tls: TlsOptions | None = Field(default=None, description="TLS options, for grpcs://")
+    assertions: Assertions = Field(
+        default=(), description="what else has to hold, such as a latency or days left"
+    )
 
     @field_validator("url")
     @classmethod
@@ -118,7 +123,8 @@ class GrpcProbe(Probe[GrpcOptions]):
                 facts |= stream.tls.as_facts() if stream.tls else {}
                 answer = await _ask(stream, options, context, timeline)
                 failure = _judge(answer, options, stream.at, facts)
-                return timeline.result(failure, facts=facts, exchange=_exchange(options, answer))
+                result = timeline.result(failure, facts=facts, exchange=_exchange(options, answer))
+            return await concluded(result, options.assertions, stream.at, tls=stream.tls)
         except TargetError as error:
             return timeline.result(error.failure, facts=facts)
 

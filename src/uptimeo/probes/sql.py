@@ -1,13 +1,16 @@
 """Does a PostgreSQL answer a query, and with the right value? Types `sql`, `postgresql`."""
 
+import asyncio
 import ssl
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from pydantic import Field, field_validator, model_validator
 
 from uptimeo.probes.base import (
     Address,
+    Assertions,
     ErrorType,
     Failure,
     Family,
@@ -22,6 +25,7 @@ from uptimeo.probes.base import (
     one_line,
     resolve,
 )
+from uptimeo.probes.concluding import concluded
 from uptimeo.probes.libpq import Server, Session, Table, read_uri
 from uptimeo.probes.matching import Pattern, PatternTimeoutError, occurs
 
@@ -53,6 +57,9 @@ class SqlOptions(ProbeOptions):
         default=None, description="authorities to trust, in PEM; with it sslmode is verify-full"
     )
     family: Family = Field(default=Family.ANY, description="v4, v6 or any")
+    assertions: Assertions = Field(
+        default=(), description="what else has to hold, such as the latency of a phase"
+    )
 
     @field_validator("url")
     @classmethod
@@ -122,7 +129,10 @@ class SqlProbe(Probe[SqlOptions]):
                 timeline.first_byte()
             if table is not None:
                 facts |= {"rows": table.rows, "value": _shown(table.value)}
-            return timeline.result(_judge(table, options, session.at), facts=facts)
+            result = timeline.result(facts=facts)
+            failure = await asyncio.to_thread(_judge, table, options, session.at)
+            result = replace(result, failure=failure)
+            return await concluded(result, options.assertions, session.at)
         except TargetError as error:
             return timeline.result(error.failure, facts=facts)
         finally:

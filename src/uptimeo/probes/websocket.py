@@ -1,6 +1,8 @@
 """Does a WebSocket open, and answer as it should? Probe types `ws`, `wss`."""
 
+import asyncio
 import base64
+from dataclasses import replace
 from typing import Any, ClassVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -22,6 +24,7 @@ from uptimeo.probes.base import (
     one_line,
     open_stream,
 )
+from uptimeo.probes.concluding import concluded
 from uptimeo.probes.matching import PatternTimeoutError
 from uptimeo.probes.ws_options import WebSocketOptions, WsStep, port_of
 from uptimeo.probes.ws_session import Headers, Opening, WsSession
@@ -54,7 +57,7 @@ class WebSocketProbe(Probe[WebSocketOptions]):
                         await _converse(session, options.steps, stream)
                 result = timeline.result(facts=facts, exchange=exchange)
                 await _leave(session)
-                return result
+            return await concluded(result, options.assertions, stream.at, tls=stream.tls)
         except TargetError as error:
             return timeline.result(error.failure, facts=facts, exchange=exchange)
 
@@ -101,22 +104,24 @@ def _judge_opening(opening: Opening, options: WebSocketOptions, stream: Stream) 
 
 async def _converse(session: WsSession, steps: tuple[WsStep, ...], stream: Stream) -> None:
     for number, step in enumerate(steps, 1):
-        if (message := step.message) is not None:
-            await session.send(message)
-        if step.expected is not None:
-            for _ in range(step.skip):
-                await session.receive()
-            _compare(step, await session.receive(), f"{stream.at}, step {number}")
+        try:
+            if (message := step.sent()) is not None:
+                await session.send(message)
+            else:
+                await _expect(step, await session.receive(), stream.at)
+        except TargetError as error:
+            text = f"step {number} of {len(steps)}: {error.failure.message}"
+            raise TargetError(replace(error.failure, message=text)) from error
 
 
-def _compare(step: WsStep, message: str | bytes, where: str) -> None:
+async def _expect(step: WsStep, message: str | bytes, at: str) -> None:
     try:
-        fits = step.fits(message)
+        fits = await asyncio.to_thread(step.fits, message)
     except PatternTimeoutError as error:
-        raise fail(ErrorType.ASSERTION, f"{where}: {error}") from error
+        raise fail(ErrorType.UNEXPECTED, f"{at}: {error}") from error
     if not fits:
-        shown = one_line(repr(message), _SHOWN)
-        raise fail(ErrorType.ASSERTION, f"{where}: expected {step.expected}, came {shown}")
+        came = one_line(repr(message), _SHOWN)
+        raise fail(ErrorType.UNEXPECTED, f"{at}: expected {step.expected()}, came {came}")
 
 
 async def _leave(session: WsSession) -> None:

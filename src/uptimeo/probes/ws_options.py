@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from uptimeo.probes.base import Family, ProbeOptions, TlsOptions
+from uptimeo.probes.base import Assertions, Family, ProbeOptions, TlsOptions
 from uptimeo.probes.matching import Pattern, occurs
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, 5.6.2
@@ -36,54 +36,46 @@ _Base64 = Annotated[str, Field(max_length=100_000), AfterValidator(_base64)]
 
 
 class WsStep(BaseModel):
-    """One turn of the conversation: something is sent, or a message has to come, or both."""
+    """Send a message, or expect one: exactly one of the five."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    send: str | None = Field(default=None, max_length=100_000, description="a text message")
-    send_base64: _Base64 | None = Field(default=None, description="a binary message, in base64")
-    skip: int = Field(default=0, ge=0, le=100, description="messages to pass over before")
-    expect: str | None = Field(default=None, description="a text that occurs in the message")
+    send: str | None = Field(default=None, max_length=100_000, description="Send this text.")
+    send_base64: _Base64 | None = Field(
+        default=None, description="Send these bytes, as a binary message."
+    )
+    expect: str | None = Field(
+        default=None, max_length=100_000, description="The next message is exactly this text."
+    )
     expect_base64: _Base64 | None = Field(
-        default=None, description="the whole binary message, in base64"
+        default=None, description="The next message is binary, and exactly these bytes."
     )
     expect_regex: Pattern | None = Field(
-        default=None, description="a regular expression found in the message"
+        default=None, description="In the next message this pattern is found."
     )
 
     @model_validator(mode="after")
-    def _says_something(self) -> "WsStep":
-        if self.send is not None and self.send_base64 is not None:
-            raise ValueError("only one of send and send_base64 can be given")
-        wanted = (self.expect, self.expect_base64, self.expect_regex)
-        if sum(each is not None for each in wanted) > 1:
-            raise ValueError("only one of expect, expect_base64 and expect_regex can be given")
-        if not any(each is not None for each in (self.send, self.send_base64, *wanted)):
-            raise ValueError("a step sends or expects something")
+    def _one_word(self) -> "WsStep":
+        if sum(value is not None for _, value in self) != 1:
+            raise ValueError(f"a step is exactly one of {', '.join(type(self).model_fields)}")
         return self
 
-    @property
-    def message(self) -> str | bytes | None:
-        """What is sent."""
-        return self.send if self.send_base64 is None else base64.b64decode(self.send_base64)
+    def sent(self) -> str | bytes | None:
+        """What this step sends; None if it expects."""
+        return _decoded(self.send, self.send_base64)
 
-    @property
-    def expected(self) -> str | None:
-        """What has to come, in words; None if nothing has to."""
-        if self.expect_base64 is not None:
-            return f"a binary message {self.expect_base64}"
+    def expected(self) -> str:
+        """What this step expects, in words."""
         if self.expect_regex is not None:
             return f"a message that matches {self.expect_regex!r}"
-        return None if self.expect is None else f"a message with {self.expect!r} in it"
+        return repr(_decoded(self.expect, self.expect_base64))
 
     def fits(self, message: str | bytes) -> bool:
         """Whether a message is as expected. Raises PatternTimeoutError."""
-        if self.expect_base64 is not None:
-            return message == base64.b64decode(self.expect_base64)
-        text = message if isinstance(message, str) else message.decode("utf-8", "replace")
         if self.expect_regex is not None:
+            text = message if isinstance(message, str) else message.decode("utf-8", "replace")
             return occurs(self.expect_regex, text)
-        return self.expect is not None and self.expect in text
+        return message == _decoded(self.expect, self.expect_base64)
 
 
 class WebSocketOptions(ProbeOptions):
@@ -106,6 +98,9 @@ class WebSocketOptions(ProbeOptions):
         default=None, description="the address of the agent's host to connect from"
     )
     tls: TlsOptions | None = Field(default=None, description="TLS options, for wss://")
+    assertions: Assertions = Field(
+        default=(), description="what else has to hold, such as a latency or days left"
+    )
 
     @field_validator("url")
     @classmethod
@@ -146,6 +141,10 @@ class WebSocketOptions(ProbeOptions):
         """The URL without user and password."""
         parts = urlsplit(self.url)
         return parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+
+
+def _decoded(text: str | None, encoded: str | None) -> str | bytes | None:
+    return text if encoded is None else base64.b64decode(encoded)
 
 
 def port_of(parts: SplitResult) -> int:
