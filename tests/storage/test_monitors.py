@@ -39,11 +39,14 @@ async def test_a_row_comes_back_as_it_was_saved(pool: Pool, connection: Connecti
         body={"a": [1, None]},
         options={"expected_status": "201"},
         timeout_ms=1500,
+        retries=2,
+        retry_delay_ms=250,
     )
 
     await edits.add_monitor(connection, new)
 
     (row,) = await MonitorStore(pool, VA).rows()
+    assert (row.retries, row.retry_delay_ms) == (2, 250)
     assert (row.method, row.headers, row.body, row.options) == (
         "POST",
         {"X-A": "b"},
