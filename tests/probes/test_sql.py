@@ -259,6 +259,7 @@ def test_the_password_is_never_shown() -> None:
         "postgresql://ann:hunter2@db/x?hostaddr=127.0.0.1",
         "postgresql://ann:hunter2@db/x?passfile=/etc/shadow",
         "postgresql://ann:hunter2@db/x?hunter2=1",
+        "postgresql://ann@db/x?password=hunter2",
         "postgresql://ann:hunter2%zz@db/x",
         "host=db user=ann",
     ],

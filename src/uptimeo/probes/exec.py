@@ -42,18 +42,21 @@ _WORDS = {_WARNING: "warning", _CRITICAL: "critical", _UNKNOWN: "unknown"}
 class ExecOptions(ProbeOptions):
     """The URL names an entry of the allow-list: exec://disk."""
 
+    url: str = Field(
+        min_length=1, max_length=2000, description="exec://name, an entry of the allow-list."
+    )
     arguments: dict[str, str] = Field(
         default_factory=dict,
         max_length=20,
-        description="values for the placeholders that the entry declares",
+        description="Values for the placeholders that the entry declares.",
     )
     plugin: bool = Field(
         default=True,
-        description="exit status as monitoring plugins have it: 0 up, 1 degraded, 3 unknown, any"
-        " other down; without, 0 is up and any other down",
+        description="Exit status as monitoring plugins have it: 0 up, 1 degraded, 3 unknown, any"
+        " other down; without, 0 is up and any other down.",
     )
     assertions: Assertions = Field(
-        default=(), description="what the output (`body`) or the time it took has to be like"
+        default=(), description="What the output (`body`) or the time it took has to be like."
     )
 
     @field_validator("url")

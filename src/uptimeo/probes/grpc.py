@@ -51,29 +51,34 @@ _CODES = {
 class GrpcOptions(ProbeOptions):
     """What a monitor may say about a gRPC health check."""
 
+    url: str = Field(
+        min_length=1, max_length=2000, description="grpc://host:port, or grpcs:// with TLS."
+    )
     service: str = Field(
-        default="", max_length=1000, description="the service asked for; empty: the whole server"
+        default="", max_length=1000, description="The service asked for; empty: the whole server."
     )
     expected: Literal["UNKNOWN", "SERVING", "NOT_SERVING", "SERVICE_UNKNOWN"] = Field(
-        default="SERVING", description="the serving status that counts as up"
+        default="SERVING", description="The serving status that counts as up."
     )
     metadata: dict[str, str] = Field(
-        default_factory=dict, max_length=50, description="metadata sent along, by lower-case name"
+        default_factory=dict, max_length=50, description="Metadata sent along, by lower-case name."
     )
     authority: str | None = Field(
         default=None,
         min_length=1,
         max_length=300,
         pattern=r"^[\x21-\x7e]+$",
-        description="the :authority sent, instead of host and port",
+        description="The :authority sent, instead of host and port.",
     )
-    family: Family = Field(default=Family.ANY, description="v4, v6 or any")
+    family: Family = Field(
+        default=Family.ANY, description="Which addresses of the host to try: v4, v6 or any."
+    )
     source_address: IPvAnyAddress | None = Field(
-        default=None, description="the address of the agent's host to connect from"
+        default=None, description="The address of the agent's host to connect from."
     )
-    tls: TlsOptions | None = Field(default=None, description="TLS options, for grpcs://")
+    tls: TlsOptions | None = Field(default=None, description="TLS options, for grpcs://.")
     assertions: Assertions = Field(
-        default=(), description="what else has to hold, such as a latency or days left"
+        default=(), description="What else has to hold, such as a latency or days left."
     )
 
     @field_validator("url")

@@ -12,6 +12,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from urllib.parse import parse_qsl, urlsplit
 
 import psycopg
 from psycopg import pq
@@ -84,6 +85,8 @@ def read_uri(uri: str) -> Server:
         given = {key: str(value) for key, value in conninfo_to_dict(uri).items()}
     except psycopg.ProgrammingError:
         raise ValueError("is no connection URI of PostgreSQL") from None
+    if misplaced := _OWN & {key for key, _ in parse_qsl(urlsplit(uri).query)}:
+        raise ValueError(f"must not name {min(misplaced)!r} after the question mark")
     if refused := sorted(given.keys() - _OWN - _ALLOWED):
         raise ValueError(f"may not set {refused[0]!r}: allowed are {', '.join(sorted(_ALLOWED))}")
     host, port = given.get("host", ""), given.get("port", "5432")
@@ -204,7 +207,8 @@ class Session:
         text = connection.get_error_message()
         kind = next((kind for part, kind in _TEXTS if part in text), ErrorType.UNEXPECTED)
         where = Phase.CONNECT if kind.value.startswith("connect_") else phase
-        return fail(kind, f"{self._server.host}: {_line(text)}", where)
+        named = text if self._server.host in text else f"{self.at}: {text}"
+        return fail(kind, _line(named), where)
 
     def close(self) -> None:
         """Leave; a transaction that is open is rolled back by the server."""

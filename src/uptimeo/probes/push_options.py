@@ -19,25 +19,28 @@ _SOME_DAY = datetime(2024, 1, 1)  # noqa: DTZ001 - a zone is put to it
 class PushOptions(ProbeOptions):
     """Either `period_s` or `cron`; the URL only names the job: push://nightly-backup."""
 
+    url: str = Field(
+        min_length=1, max_length=2000, description="push://name-of-the-job; only for people."
+    )
     token_sha256: str = Field(
         pattern="^[0-9a-f]{64}$",
-        description="SHA-256 of the token in the ping URL, in hex: the token itself is not kept",
+        description="SHA-256 of the token in the ping URL, in hex: the token itself is not kept.",
     )
     period_s: int | None = Field(
-        default=None, ge=10, le=_LONGEST_S, description="seconds from one signal to the next"
+        default=None, ge=10, le=_LONGEST_S, description="Seconds from one signal to the next."
     )
     cron: str | None = Field(
-        default=None, max_length=200, description="when the job runs: five fields, as in crontab"
+        default=None, max_length=200, description="When the job runs: five fields, as in crontab."
     )
-    timezone: str = Field(default="UTC", description="the time zone of `cron`, by its IANA name")
+    timezone: str = Field(default="UTC", description="The time zone of `cron`, by its IANA name.")
     grace_s: int = Field(
-        default=300, ge=0, le=_LONGEST_S, description="seconds that a signal may be late"
+        default=300, ge=0, le=_LONGEST_S, description="Seconds that a signal may be late."
     )
     max_run_s: int | None = Field(
         default=None,
         ge=1,
         le=_LONGEST_S,
-        description="seconds from /start to the end; a run that lasts so long is not late",
+        description="Seconds from /start to the end; a run that lasts so long is not late.",
     )
 
     @field_validator("url")

@@ -36,29 +36,36 @@ Scalar = str | float | bool | None
 class SqlOptions(ProbeOptions):
     """What a monitor may say about a query. The first column of the first row is `the value`."""
 
+    url: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="postgresql://user:password@host:port/database; ?sslmode= as libpq has it.",
+    )
     query: str = Field(
-        default="SELECT 1", min_length=1, max_length=20_000, description="one statement"
+        default="SELECT 1", min_length=1, max_length=20_000, description="One statement."
     )
     equals: Scalar = Field(
-        default=None, description="the value is this; null, if it is given, is SQL's NULL"
+        default=None, description="The value is this; null, if it is given, is SQL's NULL."
     )
     matches: Pattern | None = Field(
-        default=None, description="a regular expression found in the value"
+        default=None, description="A regular expression found in the value."
     )
-    min: float | None = Field(default=None, description="the value is a number, at least this")
-    max: float | None = Field(default=None, description="the value is a number, at most this")
+    min: float | None = Field(default=None, description="The value is a number, at least this.")
+    max: float | None = Field(default=None, description="The value is a number, at most this.")
     min_rows: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="at least so many rows"
+        default=None, ge=0, le=1_000_000, description="At least so many rows."
     )
     max_rows: int | None = Field(
-        default=None, ge=0, le=1_000_000, description="at most so many rows"
+        default=None, ge=0, le=1_000_000, description="At most so many rows."
     )
     ca_pem: str | None = Field(
-        default=None, description="authorities to trust, in PEM; with it sslmode is verify-full"
+        default=None, description="Authorities to trust, in PEM; with it sslmode is verify-full."
     )
-    family: Family = Field(default=Family.ANY, description="v4, v6 or any")
+    family: Family = Field(
+        default=Family.ANY, description="Which addresses of the host to try: v4, v6 or any."
+    )
     assertions: Assertions = Field(
-        default=(), description="what else has to hold, such as the latency of a phase"
+        default=(), description="What else has to hold, such as the latency of a phase."
     )
 
     @field_validator("url")

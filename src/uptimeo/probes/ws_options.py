@@ -81,25 +81,32 @@ class WsStep(BaseModel):
 class WebSocketOptions(ProbeOptions):
     """What a monitor may say about a WebSocket check."""
 
+    url: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="ws://host:port/path, or wss:// with TLS; user and password are sent.",
+    )
     headers: dict[str, str] = Field(
-        default_factory=dict, max_length=50, description="headers of the handshake, also Origin"
+        default_factory=dict, max_length=50, description="Headers of the handshake, also Origin."
     )
     subprotocols: tuple[str, ...] = Field(
-        default=(), max_length=10, description="offered; with any, the server has to choose one"
+        default=(), max_length=10, description="Offered; with any, the server has to choose one."
     )
     steps: tuple[WsStep, ...] = Field(
-        default=(), max_length=20, description="what is sent and expected, in order"
+        default=(), max_length=20, description="What is sent and expected, in order."
     )
     max_bytes: int = Field(
-        default=1_048_576, ge=1024, le=16_777_216, description="received at most, in bytes"
+        default=1_048_576, ge=1024, le=16_777_216, description="Received at most, in bytes."
     )
-    family: Family = Field(default=Family.ANY, description="v4, v6 or any")
+    family: Family = Field(
+        default=Family.ANY, description="Which addresses of the host to try: v4, v6 or any."
+    )
     source_address: IPvAnyAddress | None = Field(
-        default=None, description="the address of the agent's host to connect from"
+        default=None, description="The address of the agent's host to connect from."
     )
-    tls: TlsOptions | None = Field(default=None, description="TLS options, for wss://")
+    tls: TlsOptions | None = Field(default=None, description="TLS options, for wss://.")
     assertions: Assertions = Field(
-        default=(), description="what else has to hold, such as a latency or days left"
+        default=(), description="What else has to hold, such as a latency or days left."
     )
 
     @field_validator("url")
