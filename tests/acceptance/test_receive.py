@@ -16,11 +16,21 @@ from psycopg.types.json import Jsonb
 from tests.support.agents import PATIENCE_S, Running, output, running
 from uptimeo.storage.database import Connection, connect, one
 from uptimeo.storage.local import LocalServer
+from uptimeo.storage.places import add_sample_datacenters
 
 TOKEN = secrets.token_urlsafe(24)
 ADD = (
     "INSERT INTO api_monitors (name, type, url, options) VALUES ('backup', 'PUSH', 'push://b', %s)"
 )
+# As if the receiver had been there for long, and the last signal were nine seconds old.
+AGED = (
+    "UPDATE push_receiving SET began_at = began_at - interval '1 minute'",
+    "UPDATE push_signals SET received_at = clock_timestamp() - interval '9 seconds'",
+)
+UNHEARD_SINCE_DUE = """
+SELECT count(*) FROM api_heartbeats
+WHERE error_type = 'signals_unheard' AND error_message LIKE 'a signal may have been lost%'
+"""
 KINDS = "SELECT string_agg(concat_ws(' ', kind, exit_status), ', ' ORDER BY id) FROM push_signals"
 
 
@@ -212,3 +222,36 @@ async def test_a_job_goes_from_the_command_line_to_its_heartbeats(
 
     holding = "SELECT count(*) FROM api_monitors WHERE options::text LIKE '%%' || %s || '%%'"
     assert await one(connection, holding, (token,)) == 0
+
+
+async def test_an_outage_of_the_database_makes_no_job_silent(
+    server: LocalServer, environment: dict[str, str]
+) -> None:
+    base = {"DB_CONN_STRING": server.conninfo}
+    async with await connect(server.conninfo) as connection:
+        await add_sample_datacenters(connection)
+    wanted = ("push://often", "--period", "10", "--grace", "0", "--interval", "1")
+    _, said, _ = await output("monitor", "add", *wanted, **base)
+    path = said.split()[said.split().index("once:") + 1].partition("/ping")[2]
+
+    async with (
+        receiving(server.conninfo) as receiver,
+        running("agent", **environment | base) as agent,
+    ):
+        await receiver.process.event("receiver_started")
+        assert (await receiver.call(f"/ping{path}")).status == 200
+        await agent.event("heartbeat_inserted")
+        async with await connect(server.conninfo) as connection:
+            for statement in AGED:
+                await connection.execute(statement)
+        server.stop()
+        await agent.event("offline_leader")
+        await receiver.process.event("receiver_unready")
+        server.start()
+        await receiver.process.event("receiver_ready")
+        await agent.event("online_again")
+        async with await connect(server.conninfo) as connection, asyncio.timeout(PATIENCE_S):
+            while not await one(connection, UNHEARD_SINCE_DUE):
+                await asyncio.sleep(0.1)
+            down = "SELECT count(*) FROM api_heartbeats WHERE status = 'down'"
+            assert await one(connection, down) == 0
