@@ -90,6 +90,18 @@ async def test_a_stretch_goes_on_until_a_signal_was_lost() -> None:
     assert attendance.present
 
 
+async def test_a_signal_that_is_lost_while_the_book_is_written_ends_the_stretch_too() -> None:
+    class Slow(Book):
+        async def attend(self, receiver: str, stretch: int | None) -> int:
+            attendance.interrupt()
+            return await super().attend(receiver, stretch)
+
+    attendance = Attendance(Slow(), "here", LogBook().log)
+    await attendance.tell()
+
+    assert not attendance.present
+
+
 async def test_a_database_that_is_away_is_told_once_and_ends_the_stretch() -> None:
     book, log = Book(), LogBook()
     attendance = Attendance(book, "here", log.log)

@@ -32,6 +32,7 @@ class Attendance:
         self._receiver = receiver
         self._log = log
         self._stretch: int | None = None
+        self._lost = 0
         self._away = False
         self._hurry = asyncio.Event()
 
@@ -43,6 +44,7 @@ class Attendance:
     def interrupt(self) -> None:
         """A signal could not be stored."""
         self._stretch = None
+        self._lost += 1
         self._hurry.set()
 
     async def run(self) -> None:
@@ -57,9 +59,11 @@ class Attendance:
 
     async def tell(self) -> None:
         """Say it once, now."""
+        lost = self._lost
         try:
             async with asyncio.timeout(_ANSWER_S):
-                self._stretch = await self._book.attend(self._receiver, self._stretch)
+                stretch = await self._book.attend(self._receiver, self._stretch)
+            self._stretch = stretch if lost == self._lost else None
         except (TransientError, TimeoutError) as error:
             self._stretch = None
             self._report(error)
