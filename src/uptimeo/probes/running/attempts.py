@@ -3,6 +3,7 @@
 import asyncio
 import time
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 from uptimeo.domain.monitor import Monitor
 from uptimeo.domain.result import ErrorType, Failure, Outcome, ProbeResult, our_fault
@@ -11,6 +12,7 @@ from uptimeo.probes.context import Limits
 from uptimeo.probes.network.guard import AddressGuard
 from uptimeo.probes.network.resolver import Resolver, SystemResolver
 from uptimeo.probes.network.tls import TlsContexts
+from uptimeo.probes.push.signals import SignalSource
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.probes.running.lag import Lag, LoopLag
 from uptimeo.probes.running.references import References
@@ -31,6 +33,8 @@ class Shared:
     resolver: Resolver = field(default_factory=SystemResolver)
     tls: TlsContexts = field(default_factory=TlsContexts)
     limits: Limits = field(default_factory=Limits)
+    signals: SignalSource | None = None
+    exec_file: Path | None = None
 
     def context(self, timeout_ms: int) -> ProbeContext:
         """The context of a try that begins now."""
@@ -40,6 +44,8 @@ class Shared:
             resolver=self.resolver,
             tls=self.tls,
             limits=self.limits,
+            signals=self.signals,
+            exec_file=self.exec_file,
         )
 
 
