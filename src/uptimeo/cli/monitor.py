@@ -1,6 +1,7 @@
 """`uptimeo monitor`: the config rows, from the command line."""
 
 import json
+from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -11,6 +12,7 @@ from rich.text import Text
 
 from uptimeo.catalog.rows import to_monitor
 from uptimeo.cli.database import with_database
+from uptimeo.cli.push import announce, push_options, read_push
 from uptimeo.cli.request import read_body, read_headers
 from uptimeo.domain.errors import FatalError, InvalidMonitorError
 from uptimeo.domain.text import one_line
@@ -53,20 +55,28 @@ def monitor() -> None:
 @click.option(
     "-o", "--option", "options", multiple=True, metavar="NAME=JSON", help="For the probe."
 )
+@push_options
 def add(**given: Any) -> None:
     """Watch URL from every datacenter, or from those named.
 
     \b
     uptimeo monitor add https://example.org/health --interval 30 --warning 300
     uptimeo monitor add https://example.org/ --datacenter VA -o expected_status='"200-399"'
+    uptimeo monitor add push://nightly-backup --cron "0 3 * * *" --timezone Europe/Berlin
     """
+    if (push := read_push(given)) is not None:
+        given |= {"url": push.url}
     new = _new_monitor(given)
+    if push is not None:
+        new = replace(new, options={**new.options, **push.options})
     try:
         to_monitor(new.as_row(), ProbeRegistry.installed())
     except InvalidMonitorError as error:
         raise click.UsageError(f"not a valid monitor: {error}") from error
     key = with_database(lambda connection: edits.add_monitor(connection, new))
     click.echo(f"added monitor {key}: {new.name}")
+    if push is not None:
+        click.echo(announce(push))
 
 
 @monitor.command("list")
