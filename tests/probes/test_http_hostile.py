@@ -173,7 +173,7 @@ EMPTY_BLOCKS = b"\x00\x00\x00\xff\xff" * 2000
         ),
         pytest.param(
             endless(GZIP_HEAD + gzip.compress(b"")[:10], EMPTY_BLOCKS),
-            ErrorType.TRANSFER_TIMEOUT,
+            ErrorType.BODY_TOO_LARGE,
             id="compressed nothing without an end",
         ),
         pytest.param(
@@ -190,7 +190,7 @@ EMPTY_BLOCKS = b"\x00\x00\x00\xff\xff" * 2000
         ),
         pytest.param(
             endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 9000),
-            ErrorType.TRANSFER_TIMEOUT,
+            ErrorType.BODY_TOO_LARGE,
             id="a chunk header without an end",
         ),
         pytest.param(
@@ -207,6 +207,11 @@ EMPTY_BLOCKS = b"\x00\x00\x00\xff\xff" * 2000
             ),
             ErrorType.HEADERS_TOO_LARGE,
             id="trailers without an end",
+        ),
+        pytest.param(
+            endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 999),
+            ErrorType.PROTOCOL,
+            id="a body in crumbs",
         ),
         pytest.param(
             answering(response("302 Found", "Location: /")),

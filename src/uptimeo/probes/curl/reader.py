@@ -6,6 +6,9 @@ from uptimeo.probes.curl.transfer import Fault
 
 MAX_HEADER_BYTES = 65_536
 MAX_HEADER_LINES = 300
+# After so many pieces of a body they have to be larger than this, in the mean: each is a call.
+_MANY_PIECES = 1000
+_LEAST_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -25,6 +28,7 @@ class Reader:
     header_bytes: int = 0
     header_lines: int = 0
     body_bytes: int = 0
+    body_pieces: int = 0
     start: bytearray = field(default_factory=bytearray)
     refused: Fault | None = None
     reason: str | None = None
@@ -49,11 +53,15 @@ class Reader:
     def body(self, chunk: bytes) -> int | None:
         """A piece of the body; anything but None ends the transfer."""
         self.body_bytes += len(chunk)
+        self.body_pieces += 1
         if (room := self.keep - len(self.start)) > 0:
             self.start += chunk[:room]
         if self.body_bytes > self.limit:
             compressed = self.decodes and bool(self._encodings())
             self.refused = Fault.EXPANDED if compressed else Fault.BODY_TOO_LARGE
+            return -1
+        if self.body_pieces > max(_MANY_PIECES, self.body_bytes / _LEAST_BYTES):
+            self.refused = Fault.CRUMBS
             return -1
         return None
 

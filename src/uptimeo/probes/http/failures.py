@@ -54,6 +54,14 @@ _FAULTS = {
         ErrorType.BODY_TOO_LARGE,
         "the body from {at} is larger than {limit} bytes",
     ),
+    Fault.CRUMBS: (
+        ErrorType.PROTOCOL,
+        "the body from {at} comes in more than 1000 pieces of a few bytes",
+    ),
+    Fault.FLOOD: (
+        ErrorType.BODY_TOO_LARGE,
+        "{at} sent more than {most} bytes, of which {bytes} are its body",
+    ),
     Fault.HEADERS_TOO_LARGE: (
         ErrorType.HEADERS_TOO_LARGE,
         "the headers from {at} are larger than 64 KiB or 300 lines",
@@ -102,6 +110,7 @@ def explain(request: Request, transfer: Transfer, reached: Phase | str) -> Failu
         bytes=transfer.body_bytes,
         wire=transfer.wire_bytes,
         limit=request.max_body_bytes,
+        most=request.most_wire_bytes,
     )
     if error.fault is Fault.TIMEOUT:
         message += f" within {request.budget_ms} ms"
