@@ -228,8 +228,10 @@ def _strange(seen: Seen) -> list[tuple[Hostile, Beat]]:
 def _notes(seen: Seen) -> list[str]:
     alone, beside = _ours(seen, before=True), _ours(seen, before=False)
     shown = [
-        f"alone p50 {percentile(alone, 50):.2f} p99 {percentile(alone, 99):.2f} ms,"
-        f" beside p50 {percentile(beside, 50):.2f} p99 {percentile(beside, 99):.2f} ms",
+        (
+            f"alone p50 {percentile(alone, 50):.2f} p99 {percentile(alone, 99):.2f} ms,"
+            f" beside p50 {percentile(beside, 50):.2f} p99 {percentile(beside, 99):.2f} ms"
+        ),
         f"RSS {seen.before.rss:.1f} MB before",
     ]
     ways = Counter(

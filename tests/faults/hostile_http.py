@@ -23,15 +23,19 @@ from uptimeo.domain.result import ErrorType as E
 _MEGABYTE = 1 << 20
 _HEAD = b"HTTP/1.1 200 OK\r\n"
 _CHUNKED = _HEAD + b"Transfer-Encoding: chunked\r\n\r\n"
-# A gigabyte of zeros, as the program `brotli` packs them: start, middle as often as it takes, end.
-_BROTLI = (
-    "cfffff7ff82700e2b14020f7fe9ffffffff04f00c4610180eefd3fffffffe19f0088c32200ddfb7ffeffffc3"
-    "3f0110870500baf7fffcffff877f0220",
-    "0e0b0074effff9ffff0fff04401c1600e8defff3ffff1ffe0980382c00d0bdffe7ffff3ffc1300715800a07b"
-    "ffcfffff7ff82700e2b00040f7fe9ffffffff04f00c4610180eefd3fffffffe19f0088c30200ddfb7ffeffff"
-    "c33f0110870500baf7fffcffff877f0220",
-    "0e0b0074effff9ffff0fff04401c1600e8defff3ffff1ffe0980382c00d0bdffe7ffff3ffc1300715800a07bff3f",
+# A gigabyte of zeros, as the program `brotli` packs them with a window of 4 MiB.
+_BROTLI_START = "cbffff3ff82700e2b14020f7fe8fffff7ff04f00c46111"
+_BROTLI_MIDDLE = (
+    "80eefd1fffffffe09f0088c30200ddfb3ffeffffc13f0110870500baf77ffcffff837f02200e0b0074effff8"
+    "ffff07ff04401c1600e8defff1ffff0ffe0980382c00d0bdffe3ffff1ffc1300715800a07bffc7ffff3ff827"
+    "00e2b00040f7fe8fffff7ff04f00c46101"
 )
+_BROTLI_END = (
+    "80eefd1fffffffe09f0088c30200ddfb3ffeffffc13f0110870500baf77ffcffff837f02200e0b0074effff8"
+    "ffff07ff04401c1600e8defff1ffff0ffe0980382c00d0bdffe3ffff1ffc1300715800a07bff37"
+)
+# The start of one with a window of 16 MiB.
+_WIDE_BROTLI = "cfffff7ff82700e2b14020f7fe9ffffffff04f00c4610180eefd3f"
 _LATE = (E.TRANSFER_TIMEOUT, E.FIRST_BYTE_TIMEOUT)
 
 
@@ -66,9 +70,11 @@ def _hundred_redirects() -> Script:
 def _bodies() -> Iterator[Hostile]:
     compressed = {"compressed": True}
     yield Hostile("gzip bomb", _bombing(), (E.DECOMPRESSION,), options=compressed)
-    brotli = bytes.fromhex(_BROTLI[0] + 7 * _BROTLI[1] + _BROTLI[2])
+    brotli = bytes.fromhex(_BROTLI_START + 15 * _BROTLI_MIDDLE + _BROTLI_END)
+    wide = bytes.fromhex(_WIDE_BROTLI)
     br = {"compressed": "br"}
     yield Hostile("brotli bomb", _encoded("br", brotli), (E.DECOMPRESSION,), options=br)
+    yield Hostile("wide brotli bomb", _encoded("br", wide), (E.DECOMPRESSION,), options=br)
     yield Hostile(
         "gzip in gzip", _encoded("gzip, gzip", brotli), (E.DECOMPRESSION,), options=compressed
     )
@@ -76,7 +82,7 @@ def _bodies() -> Iterator[Hostile]:
         _HEAD + b"Content-Encoding: gzip\r\n\r\n" + gzip.compress(b"")[:10],
         b"\x00\x00\x00\xff\xff" * 2000,
     )
-    yield Hostile("compressed nothing", nothing, (E.TRANSFER_TIMEOUT,), options=compressed)
+    yield Hostile("compressed nothing", nothing, (E.BODY_TOO_LARGE,), options=compressed)
     yield Hostile("endless body", endless(_HEAD + b"\r\n", b"x" * 65_536), (E.BODY_TOO_LARGE,))
     long = _HEAD + b"Content-Length: 1000\r\n\r\n"
     yield Hostile("dripping body", dripping(long), (E.TRANSFER_TIMEOUT,))
@@ -126,13 +132,13 @@ def _chunks() -> Iterator[Hostile]:
         name = f"chunk {chunk.decode()!r}"
         yield Hostile(name, answering(_CHUNKED + chunk), (E.PROTOCOL,))
     yield Hostile(
-        "chunk header without end", endless(_CHUNKED, b"1;" + b"x" * 9000), (E.TRANSFER_TIMEOUT,)
+        "chunk header without end", endless(_CHUNKED, b"1;" + b"x" * 9000), (E.BODY_TOO_LARGE,)
     )
     yield Hostile(
         "chunk of zeros", endless(_CHUNKED, b"0" * 9000), (E.PROTOCOL, E.TRANSFER_TIMEOUT)
     )
     tiny = endless(_CHUNKED, b"1\r\nx\r\n" * 2000)
-    yield Hostile("chunks of a byte", tiny, (E.BODY_TOO_LARGE, E.TRANSFER_TIMEOUT))
+    yield Hostile("chunks of a byte", tiny, (E.PROTOCOL,))
     trailers = endless(_CHUNKED + b"0\r\n", b"X-Trailer: y\r\n" * 1000)
     yield Hostile("endless trailers", trailers, (E.HEADERS_TOO_LARGE,))
 

@@ -46,7 +46,7 @@ async def _listen(each: Hostile, stack: AsyncExitStack) -> int:
             lambda: protocol, (HOST, address.port)
         )
         stack.callback(transport.close)
-    return address.port
+    return int(address.port)
 
 
 def _quiet(script: Script, context: ssl.SSLContext | None) -> Any:

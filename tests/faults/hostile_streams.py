@@ -1,4 +1,4 @@
-"""What can a server do that is no web server? Endpoints for ports, mail, DNS, WebSockets and more."""
+"""What can a server do that is no web server? Endpoints for ports, mail, DNS and more."""
 
 import base64
 import hashlib
@@ -126,7 +126,7 @@ def accept_token(key: bytes) -> bytes:
 
 def _http2() -> Iterator[Hostile]:
     settings = frame(4, 0, 0, b"")
-    forms = (
+    forms: tuple[tuple[str, str, dict[str, Any]], ...] = (
         ("grpc", "grpc://127.0.0.1:{port}", {}),
         ("http", "http://127.0.0.1:{port}/", {"http_version": "2"}),
     )

@@ -8,6 +8,7 @@ from functools import cache
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -95,7 +96,7 @@ def _made(make: Callable[[int], ssl.SSLContext], size: int) -> Callable[[], ssl.
     return lambda: make(size)
 
 
-_FORMS = {
+_FORMS: dict[str, tuple[str, dict[str, Any]]] = {
     "http": ("https://127.0.0.1:{port}/", {}),
     "tls": ("tls://127.0.0.1:{port}", {}),
     "tcp": ("tcp://127.0.0.1:{port}", {"tls": {}}),

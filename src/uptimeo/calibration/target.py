@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from time import perf_counter
 
 import trustme
@@ -40,7 +41,7 @@ class _Answer(asyncio.Protocol):
         self._transport = transport
         self._port = transport.get_extra_info("peername")[1]
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, _error: Exception | None) -> None:
         self._transport = None
 
     def data_received(self, data: bytes) -> None:
@@ -142,7 +143,7 @@ async def _serve(hold_s: float, host: str) -> None:
     context.num_tickets = 0
     loop = asyncio.get_running_loop()
     http, https = [
-        await loop.create_server(lambda tls=tls: _Answer(hold_s, tls), host, 0, backlog=_BACKLOG)
+        await loop.create_server(partial(_Answer, hold_s, tls), host, 0, backlog=_BACKLOG)
         for tls in (None, context)
     ]
     stopped = ended()

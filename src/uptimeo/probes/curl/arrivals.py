@@ -47,9 +47,9 @@ class Arrivals:
         self._watcher = watcher
         self._connected_at: float | None = None
         self._flight_at: float | None = None
-        self._first_late: float | None = None
-        self._last_late = 0.0
-        self._late: tuple[float, float, float] | None = None
+        self._first_at: float | None = None
+        self._last_at: float | None = None
+        self._came: tuple[float, float] | None = None
 
     def prepare(self, opened: socket.socket) -> None:
         """A socket that is about to be connected."""
@@ -60,7 +60,7 @@ class Arrivals:
 
     def before(self, opened: socket.socket, inode: int) -> None:
         """libcurl is about to be told that the socket is ready."""
-        self._late = None
+        self._came = None
         try:
             info = opened.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _INFO_BYTES)
             if len(info) < _INFO_BYTES:
@@ -68,7 +68,7 @@ class Arrivals:
             self.flooded = _RECEIVED.unpack_from(info)[0] > self._most
             if self._is_connected():
                 if info[0] in _READABLE:
-                    self._late = _lateness(opened)
+                    self._came = _waiting(opened)
             elif not _RETRANSMITTED.unpack_from(info)[0]:
                 took = _RTT_US.unpack_from(info)[0] / 1e6
                 self._connected_at = self._opened[inode] + took if took else None
@@ -79,32 +79,31 @@ class Arrivals:
 
     def after(self) -> None:
         """libcurl has done what there was to do."""
-        if self._late is None:
+        if self._came is None:
             return
-        first, last, at = self._late
+        first_at, last_at = self._came
         if self._flight_at is None and self._curl.getinfo(pycurl.APPCONNECT_TIME_T):
-            self._flight_at = at - last
-        if self._first_late is None and self._curl.getinfo(pycurl.STARTTRANSFER_TIME_T):
-            self._first_late = first
-        self._last_late = last
+            self._flight_at = last_at
+        if self._first_at is None and self._curl.getinfo(pycurl.STARTTRANSFER_TIME_T):
+            self._first_at = first_at
+        self._last_at = last_at
 
     def lateness(self, ended_at: float) -> Lateness:
         """Of a transfer that ended then."""
         mark = self._curl.getinfo
         began = ended_at - mark(pycurl.TOTAL_TIME_T) / 1e6
         connected = began + mark(pycurl.CONNECT_TIME_T) / 1e6
-        late, tls, hello_at = 0.0, 0.0, self._watcher.hello_at
-        if self._connected_at is not None:
-            late = max(0.0, connected - self._connected_at)
+        agreed = began + mark(pycurl.APPCONNECT_TIME_T) / 1e6
+        answered = began + mark(pycurl.STARTTRANSFER_TIME_T) / 1e6
+        hello_at, last_at = self._watcher.hello_at, self._last_at
+        tls = 0
         if self._flight_at is not None and hello_at is not None:
-            agreed = began + mark(pycurl.APPCONNECT_TIME_T) / 1e6
-            tls = max(0.0, agreed - self._flight_at) + max(0.0, hello_at - connected)
-        answered = self._first_late is not None
+            tls = _us(agreed, self._flight_at) + _us(hello_at, connected)
         return Lateness(
-            connect=_us(late),
-            tls=_us(tls),
-            first=_us(self._first_late or 0.0),
-            last=_us(self._last_late if answered else 0.0),
+            connect=_us(connected, self._connected_at),
+            tls=tls,
+            first=_us(answered, self._first_at),
+            last=_us(ended_at, last_at if self._first_at is not None else None),
         )
 
     def _is_connected(self) -> bool:
@@ -113,17 +112,18 @@ class Arrivals:
         return said_hello or self._curl.getinfo(pycurl.CONNECT_TIME_T) > 0
 
 
-def _lateness(opened: socket.socket) -> tuple[float, float, float] | None:
-    """How long ago the first and the last of the bytes came that wait to be read, and now."""
-    ages = []
+def _waiting(opened: socket.socket) -> tuple[float, float] | None:
+    """When the first and the last of the bytes came that wait to be read."""
+    came = []
     for room, flags in ((_FIRST, socket.MSG_PEEK), (_ALL, socket.MSG_PEEK | socket.MSG_TRUNC)):
         size, ancillary, _, _ = opened.recvmsg_into([room], ANCILLARY_BYTES, flags)
-        came = arrival(ancillary)
-        if not size or came.age_s is None:
+        seen = arrival(ancillary)
+        if not size or seen.age_s is None:
             return None
-        ages.append(max(0.0, came.age_s))
-    return ages[0], ages[1], came.read_at
+        came.append(seen.read_at - max(0.0, seen.age_s))
+    return came[0], came[1]
 
 
-def _us(seconds: float) -> int:
-    return round(seconds * 1e6)
+def _us(noticed_at: float, happened_at: float | None) -> int:
+    """How much later the one was; 0 if it is not known when it happened."""
+    return 0 if happened_at is None else max(0, round((noticed_at - happened_at) * 1e6))

@@ -68,6 +68,8 @@ class CurlClient:
                 error = replace(error, errno=arrivals.errno or error.errno)
             except FloodError:
                 error = TransferError(fault=Fault.FLOOD, text="too many bytes")
+            if error is None and reader.unpacker is not None and not reader.unpacker.whole:
+                error = TransferError(fault=Fault.ENCODING, text="it breaks off")
             if error is None and not reader.complete:
                 error = TransferError(fault=Fault.RECEIVE, text="its headers have no end")
             seen = _Seen(reader=reader, dialer=dialer, watcher=watcher, late=late)

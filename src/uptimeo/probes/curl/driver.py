@@ -57,13 +57,15 @@ class Driver:
 
         Raises pycurl.error, or FloodError.
         """
-        end = self._ends[curl] = self._loop.create_future()
+        end: asyncio.Future[float] = self._loop.create_future()
+        self._ends[curl] = end
         self._arrivals[curl] = arrivals
         self._multi.add_handle(curl)
         try:
             return await end
         finally:
             self._remove(curl)
+            del end  # else its exception holds this frame, and that the exception: memory for long
 
     def close(self) -> None:
         """Abandon what is under way."""

@@ -86,12 +86,12 @@ def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
         last = max(last, end)
     answered = step.phase is Phase.TRANSFER
     before_ms, late_ms = _take_out(marks.late, values)
-    ttfb_ms = _ms(min(marks.starttransfer, marks.total)) - before_ms
+    ttfb_ms = _less(_ms(min(marks.starttransfer, marks.total)), before_ms)
     return Measured(
         phases=Phases.of(values),
         reached=step.phase,
-        ttfb_ms=max(0.0, ttfb_ms) if answered else None,
-        total_ms=max(0.0, _ms(marks.total) - late_ms),
+        ttfb_ms=ttfb_ms if answered else None,
+        total_ms=_less(_ms(marks.total), late_ms),
     )
 
 
@@ -107,15 +107,20 @@ def _take_out(late: Lateness, values: dict[str, float]) -> tuple[float, float]:
     }
     for phase, ms in taken.items():
         if ms:
-            values[phase] -= ms
+            values[phase] = _less(values[phase], ms)
     before = sum(taken.values())
     if Phase.TRANSFER not in values:
         return before, before
     first = min(values[Phase.WAIT], _ms(late.first))
     last = min(values[Phase.TRANSFER] + first, _ms(late.last))
-    values[Phase.WAIT] -= first
-    values[Phase.TRANSFER] += first - last
+    values[Phase.WAIT] = _less(values[Phase.WAIT], first)
+    values[Phase.TRANSFER] = _less(values[Phase.TRANSFER] + first, last)
     return before + first, before + last
+
+
+def _less(ms: float, less_ms: float) -> float:
+    """The difference in whole µs."""
+    return max(0.0, round(ms - less_ms, 3))
 
 
 class _Step(NamedTuple):

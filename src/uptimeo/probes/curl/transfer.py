@@ -29,6 +29,7 @@ class Fault(Enum):
     ENCODING = auto()
     ENCODED_OTHERWISE = auto()
     EXPANDED = auto()
+    TOO_WIDE = auto()
     BODY_TOO_LARGE = auto()
     CRUMBS = auto()
     FLOOD = auto()

@@ -50,6 +50,10 @@ _FAULTS = {
         ErrorType.DECOMPRESSION,
         "the body from {at} is larger than {limit} bytes when decompressed (from {wire} bytes)",
     ),
+    Fault.TOO_WIDE: (
+        ErrorType.DECOMPRESSION,
+        "the body from {at} is not decompressed: {text}, and at most 2^22 are taken",
+    ),
     Fault.BODY_TOO_LARGE: (
         ErrorType.BODY_TOO_LARGE,
         "the body from {at} is larger than {limit} bytes",
