@@ -7,12 +7,12 @@ and the rest of the body for HOLD_MS each, and says in the body how long it real
 
 import asyncio
 import os
+import socket
 import ssl
 import sys
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
-from functools import partial
 from time import perf_counter
 
 import trustme
@@ -20,76 +20,87 @@ import trustme
 from uptimeo.calibration.truth import HEAD, first_part, last_part
 from uptimeo.calibration.truth import Target as Listening
 from uptimeo.children import announce, ended
+from uptimeo.probes.network.arrival import ANCILLARY_BYTES, arrival, stamp_arrivals
 
 _BACKLOG = 1024
 _MOST_BYTES = 65_536
 
 
-class _Answer(asyncio.Protocol):
-    """One connection. The stamps are taken next to the system calls."""
+class _Answer:
+    """One connection. What came is stamped by the kernel, what goes next to the system call."""
 
-    def __init__(self, hold_s: float, tls: ssl.SSLContext | None) -> None:
+    def __init__(self, hold_s: float, tls: ssl.SSLContext | None, opened: socket.socket) -> None:
+        self._loop = asyncio.get_running_loop()
         self._hold_s = hold_s
         self._wire = _Plain() if tls is None else _Encrypted(tls)
         self._request = b""
         self._tls_ms: float | None = None
-        self._transport: asyncio.Transport | None = None
-        self._port = 0
+        self._socket = opened
+        self._port = opened.getpeername()[1]
+        opened.settimeout(0)
+        opened.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._loop.add_reader(opened, self._receive)
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
-        self._port = transport.get_extra_info("peername")[1]
+    def _receive(self) -> None:
+        try:
+            data, ancillary, _, _ = self._socket.recvmsg(_MOST_BYTES, ANCILLARY_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, ancillary = b"", []
+        seen = arrival(ancillary)
+        try:
+            self._take(data, seen.read_at - max(0.0, seen.age_s or 0.0))
+        except ssl.SSLError:
+            self._close()
 
-    def connection_lost(self, _error: Exception | None) -> None:
-        self._transport = None
-
-    def data_received(self, data: bytes) -> None:
-        came = perf_counter()
-        if isinstance(self._wire, _Encrypted) and self._tls_ms is None:
+    def _take(self, data: bytes, came: float) -> None:
+        if not data or len(self._request) > _MOST_BYTES:
+            self._close()
+        elif isinstance(self._wire, _Encrypted) and self._tls_ms is None:
             self._wire.keep(data)
             self._tls_ms = 0.0
             self._later(self._shake_hands, came)
-        elif self._transport is not None and not self._is_asked():
-            try:
-                self._request += self._wire.read(data)
-            except ssl.SSLError:
-                self._transport.abort()
-                return
+        elif not self._is_asked():
+            self._request += self._wire.read(data)
             if self._is_asked():
                 self._later(self._begin, came)
-            elif len(self._request) > _MOST_BYTES:
-                self._transport.abort()
 
     def _is_asked(self) -> bool:
         return self._request.endswith(b"\r\n\r\n")
 
     def _later(self, step: Callable[[float], None], since: float) -> None:
-        asyncio.get_running_loop().call_later(self._hold_s, step, since)
+        self._loop.call_later(self._hold_s, step, since)
 
     def _shake_hands(self, since: float) -> None:
         assert isinstance(self._wire, _Encrypted)
         try:
             flight = self._wire.flight()
         except ssl.SSLError:
-            flight = b""
+            self._close()
+            return
         self._tls_ms = (perf_counter() - since) * 1000
-        self._write(flight)
+        self._send(flight)
 
     def _begin(self, since: float) -> None:
         now = perf_counter()
         wait_ms = (now - since) * 1000
-        self._write(self._wire.seal(HEAD + first_part(self._port, self._tls_ms, wait_ms)))
+        self._send(self._wire.seal(HEAD + first_part(self._port, self._tls_ms, wait_ms)))
         self._later(self._finish, now)
 
     def _finish(self, since: float) -> None:
-        self._write(self._wire.seal(last_part((perf_counter() - since) * 1000)))
-        if self._transport is not None:
-            self._transport.close()
+        self._send(self._wire.seal(last_part((perf_counter() - since) * 1000)))
+        self._close()
 
-    def _write(self, data: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(data)
+    def _send(self, data: bytes) -> None:
+        if self._socket.fileno() >= 0:
+            with suppress(OSError):
+                self._socket.sendall(data)
+
+    def _close(self) -> None:
+        if self._socket.fileno() >= 0:
+            self._loop.remove_reader(self._socket)
+            self._socket.close()
 
 
 class _Plain:
@@ -136,25 +147,33 @@ class _Encrypted:
         return self._outgoing.read()
 
 
-async def _serve(hold_s: float, host: str) -> None:
+@contextmanager
+def _listening(host: str, hold_s: float, tls: ssl.SSLContext | None) -> Iterator[int]:
+    """The port of a listener."""
+    loop = asyncio.get_running_loop()
+    with socket.create_server((host, 0), backlog=_BACKLOG) as listener:
+        listener.settimeout(0)
+        stamp_arrivals(listener)  # and so each connection, from its first byte on
+
+        def accept() -> None:
+            with suppress(OSError):
+                while True:
+                    _Answer(hold_s, tls, listener.accept()[0])
+
+        loop.add_reader(listener, accept)
+        yield listener.getsockname()[1]
+
+
+async def _serve(hold_s: float, host: str = "127.0.0.1") -> None:
     authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     authority.issue_cert(host).configure_cert(context)
     context.minimum_version = ssl.TLSVersion.TLSv1_3
     context.num_tickets = 0
-    loop = asyncio.get_running_loop()
-    http, https = [
-        await loop.create_server(partial(_Answer, hold_s, tls), host, 0, backlog=_BACKLOG)
-        for tls in (None, context)
-    ]
-    stopped = ended()
-    found = Listening(
-        host=host,
-        http_port=http.sockets[0].getsockname()[1],
-        https_port=https.sockets[0].getsockname()[1],
-        ca_pem=authority.cert_pem.bytes().decode("ascii"),
-    )
-    announce(asdict(found))
-    await stopped.wait()
+    with _listening(host, hold_s, None) as http, _listening(host, hold_s, context) as https:
+        stopped = ended()
+        pem = authority.cert_pem.bytes().decode("ascii")
+        announce(asdict(Listening(host=host, http_port=http, https_port=https, ca_pem=pem)))
+        await stopped.wait()
 
 
 def main() -> None:
@@ -162,7 +181,7 @@ def main() -> None:
     hold_ms, *rest = sys.argv[1:]
     with suppress(PermissionError):
         os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
-    asyncio.run(_serve(float(hold_ms) / 1000, *(rest or ["127.0.0.1"])), debug=False)
+    asyncio.run(_serve(float(hold_ms) / 1000, *rest), debug=False)
 
 
 if __name__ == "__main__":

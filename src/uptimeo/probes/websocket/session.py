@@ -25,6 +25,7 @@ from uptimeo.probes.network.stream import Stream
 Headers = tuple[tuple[str, str], ...]
 # A frame may be of two bytes, and each of them takes some work of ours.
 _MAX_FRAMES = 1000
+_AT_ONCE = 50
 _PIECE = 1024
 
 
@@ -107,6 +108,8 @@ class WsSession:
         if self._frames > _MAX_FRAMES:
             text = f"{self._stream.at} sent more than {_MAX_FRAMES} frames"
             raise fail(ErrorType.BODY_TOO_LARGE, text)
+        if self._frames % _AT_ONCE == 0:
+            await asyncio.sleep(0)  # other checks have their turn
         if isinstance(event, Ping):
             await self._stream.send(self._connection.send(event.response()))
         return event
@@ -126,8 +129,6 @@ class WsSession:
 
     async def _fill(self) -> None:
         at = self._stream.at
-        if self._stream.buffered():
-            await asyncio.sleep(0)  # other checks have their turn between two pieces
         if not (data := await self._stream.read(_PIECE)):
             raise fail(ErrorType.EMPTY_RESPONSE, f"{at} closed the connection without a word")
         self._left -= len(data)
