@@ -19,6 +19,7 @@ from tests.support.agents import Running
 from uptimeo.calibration.measure import calibration_target
 from uptimeo.calibration.truth import Target, read_truth
 from uptimeo.children import Child
+from uptimeo.domain.result import ErrorType
 from uptimeo.probes.base import ProbeContext
 from uptimeo.probes.network.tls import TlsContexts
 from uptimeo.probes.registry import ProbeRegistry
@@ -31,6 +32,8 @@ _ALONE_S = {Scale.FULL: 60.0, Scale.SHORT: 12.0}
 _BESIDE_S = {Scale.FULL: 120.0, Scale.SHORT: 20.0}
 _HOSTILE_INTERVAL_S = 4
 _AT_ONCE = 10
+# A timeout is not believed while the agent stands still, be it for other processes of the host.
+_STALLED = 0.02
 _SEEN = """
 SELECT h.monitor_id, extract(epoch FROM h.executed_at)::float8, h.status,
        coalesce(h.error_type, ''), h.response_time_ms, h.raw_response_body::text, h.error_message
@@ -184,11 +187,13 @@ def _figures(seen: Seen, called_ms: float) -> list[Figure]:
     checks = [beat for beat in seen.beats if beat.monitor in seen.hostile]
     longest = max((beat.total_ms or 0.0 for beat in checks), default=math.nan)
     alone, beside = _ours(seen, before=True), _ours(seen, before=False)
+    stalled = sum(beat.error == ErrorType.STALLED for beat in checks)
     return [
         Figure("hostile checks", len(checks), at_least=2 * len(seen.hostile)),
         Figure("longest", longest / 1000, "s", at_most=_TIMEOUT_MS / 1000 + 0.2),
         Figure("longest as its caller saw it", called_ms / 1000, "s", at_most=1.2),
         Figure("not by their own error", len(_strange(seen)), at_most=0),
+        Figure("unknown, as the agent stood still", stalled, at_most=len(checks) * _STALLED),
         Figure("RSS grew by", round(seen.after.rss - seen.before.rss, 1), "MB", at_most=20),
         Figure("peak by", round(seen.after.peak - seen.before.rss, 1), "MB", at_most=20),
         Figure("ordinary checks beside", len(beside), at_least=_ORDINARY),
@@ -222,7 +227,8 @@ def _strange(seen: Seen) -> list[tuple[Hostile, Beat]]:
     pairs = [
         (seen.hostile[beat.monitor], beat) for beat in seen.beats if beat.monitor in seen.hostile
     ]
-    return [(each, beat) for each, beat in pairs if beat.error not in (each.ends or ("",))]
+    known = [(each, beat) for each, beat in pairs if beat.error != ErrorType.STALLED]
+    return [(each, beat) for each, beat in known if beat.error not in (each.ends or ("",))]
 
 
 def _notes(seen: Seen) -> list[str]:
