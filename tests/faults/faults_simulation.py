@@ -48,9 +48,7 @@ _PLANTED: Mapping[str, World] = {
     "hears nobody": partial(_going_on, elector=simulation.HearsNobody),
     "breaks its promise": partial(_going_on, elector=simulation.PromisesNothing),
     "forgets that it gave up": partial(_going_on, elector=simulation.ForgetsThatItGaveUp),
-    "takes a theft for its own": partial(
-        _going_on, elector=simulation.MistakesATheftForItsOwn, slow_share=0.4
-    ),
+    "begins beside a rival": partial(_going_on, elector=simulation.BeginsBesideARival),
 }
 
 
