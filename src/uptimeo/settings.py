@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.domain.text import masked
-from uptimeo.probes.guard import SETTING, AddressGuard
+from uptimeo.probes.network.guard import SETTING, AddressGuard
 
 _URI = re.compile(r"postgres(ql)?://")
 
@@ -103,6 +103,13 @@ class Settings(BaseModel):
         ),
         AfterValidator(_networks),
     ] = "default"
+    exec_file: Annotated[
+        Path | None,
+        Field(
+            alias="UPTIMEO_EXEC_FILE",
+            description="a TOML file with the commands that exec monitors may run; without: none",
+        ),
+    ] = None
     config_poll_s: Annotated[
         float,
         Field(alias="UPTIMEO_CONFIG_POLL_S", ge=0.2, le=300, description="seconds, config reads"),
@@ -181,6 +188,12 @@ def read_guard(environment: Mapping[str, str]) -> AddressGuard:
         return AddressGuard.of(text or "none")
     except ValueError as error:
         raise FatalError(f"{SETTING}: {text!r} is wrong: {error}") from error
+
+
+def read_exec_file(environment: Mapping[str, str]) -> Path | None:
+    """The file with the commands that a person may check by hand; None if it is not set."""
+    text = environment.get("UPTIMEO_EXEC_FILE", "").strip()
+    return Path(text) if text else None
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:

@@ -70,6 +70,27 @@ class Log:
             **_error(error),
         )
 
+    # The receiver of signals.
+
+    def receiver_started(self, address: str) -> None:
+        """It listens there."""
+        self._logger.info(
+            "receiver_started", message=f"Taking signals at {address}", address=address
+        )
+
+    def receiver_reaches_database(self, error: Exception | None) -> None:
+        """Signals can be stored again, or no more: then callers hear 503."""
+        if error is None:
+            self._logger.info("receiver_ready", message="Signals can be stored again")
+        else:
+            self._logger.warning(
+                "receiver_unready", message="Signals cannot be stored", **_error(error)
+            )
+
+    def receiver_stopped(self) -> None:
+        """The last line of an orderly end."""
+        self._logger.info("receiver_stopped", message="No more signals are taken")
+
     # Leadership.
 
     def lease_acquired(self, datacenter: DatacenterId, term: int) -> None:

@@ -19,11 +19,11 @@ from tests.evidence.delays import delayed
 from tests.support.tunnel import tunnel
 from tests.support.wires import TARGET, missing, wire
 from uptimeo.probes.base import Address, ProbeContext
-from uptimeo.probes.dns import DnsProbe
-from uptimeo.probes.dns_options import DnsOptions
-from uptimeo.probes.echo_socket import PacketSettings, Reply, open_echo_socket
-from uptimeo.probes.echo_volley import Volley, VolleyPlan
-from uptimeo.probes.ping import PingOptions, PingProbe
+from uptimeo.probes.dns.options import DnsOptions
+from uptimeo.probes.dns.probe import DnsProbe
+from uptimeo.probes.ping.probe import PingOptions, PingProbe
+from uptimeo.probes.ping.socket import PacketSettings, Reply, open_echo_socket
+from uptimeo.probes.ping.volley import Volley, VolleyPlan
 
 _RATE = 300
 _CHECKS = 3000

@@ -29,11 +29,11 @@ from uptimeo.probes.base import (
     Timeline,
     TlsOptions,
 )
-from uptimeo.probes.dns import DnsProbe
-from uptimeo.probes.dns_messages import Query as OurQuery
-from uptimeo.probes.dns_messages import Question, TooLargeError, UnreadableError
-from uptimeo.probes.dns_options import DnsOptions
-from uptimeo.probes.dns_transport import Server, Transport, ask, own_servers
+from uptimeo.probes.dns.messages import Query as OurQuery
+from uptimeo.probes.dns.messages import Question, TooLargeError, UnreadableError
+from uptimeo.probes.dns.options import DnsOptions
+from uptimeo.probes.dns.probe import DnsProbe
+from uptimeo.probes.dns.transport import Server, Transport, ask, own_servers
 
 A = "www.example. 60 IN A 192.0.2.1"
 B = "www.example. 60 IN A 192.0.2.2"

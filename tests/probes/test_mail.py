@@ -11,7 +11,7 @@ from tests.support.wire_checks import Talker, check, failure_of, up
 from tests.support.zoo import Zoo
 from uptimeo.domain.result import ErrorType, ProbeResult
 from uptimeo.probes.base import Probe, ProbeContext
-from uptimeo.probes.mail import (
+from uptimeo.probes.dialogues.mail import (
     ImapOptions,
     ImapProbe,
     Pop3Options,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from uptimeo.domain.result import Phase, Phases, ProbeResult
-from uptimeo.probes.marks import Marks, measure
+from uptimeo.probes.curl.marks import Marks, measure
 
 NAMES = (
     "queue",

@@ -24,7 +24,7 @@ from tests.support.tunnel import (
 )
 from tests.support.wires import AGENT, MTU, ROUTER, ROUTER6, TARGET, TARGET6, Wire, wire
 from uptimeo.probes.base import AddressGuard, ErrorType, Outcome, ProbeContext, ProbeResult
-from uptimeo.probes.ping import PingOptions, PingProbe
+from uptimeo.probes.ping.probe import PingOptions, PingProbe
 
 NOBODY = 65_534
 ALL_GROUPS, NO_GROUPS = "0 2147483647", "1 0"
@@ -267,7 +267,7 @@ def test_without_any_right_it_is_unknown_and_says_what_is_missing(way: Wire) -> 
 
 _CHILD = f"""
 import asyncio, os
-from uptimeo.probes.ping import PingOptions, PingProbe
+from uptimeo.probes.ping.probe import PingOptions, PingProbe
 from uptimeo.probes.base import ProbeContext
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
 options = PingOptions(url="ping://{TARGET}", interval_ms=10)

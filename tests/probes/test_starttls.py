@@ -13,7 +13,7 @@ from tests.support.servers import HOST, Script, serve
 from tests.support.wire_checks import Talker, check, failure_of, up
 from tests.support.zoo import Zoo
 from uptimeo.domain.result import ErrorType, ProbeResult
-from uptimeo.probes.tcp import TcpProbe
+from uptimeo.probes.dialogues.tcp import TcpProbe
 
 ANIMAL = Zoo.new().animals["good"]
 FEATURES = (

@@ -12,7 +12,7 @@ from tests.support.wire_checks import check, dripping, echoing, failure_of, up
 from tests.support.zoo import Zoo
 from uptimeo.domain.result import ErrorType, Phase
 from uptimeo.probes.base import Limits, ProbeContext
-from uptimeo.probes.tcp import TcpOptions, TcpProbe
+from uptimeo.probes.dialogues.tcp import TcpOptions, TcpProbe
 
 
 def at(port: int) -> str:

@@ -9,7 +9,7 @@ from tests.support.wire_checks import check, failure_of, up
 from tests.support.zoo import Animal, Zoo
 from uptimeo.domain.result import ErrorType, ProbeResult
 from uptimeo.probes.base import ProbeContext
-from uptimeo.probes.tls_probe import CertificateOptions, CertificateProbe
+from uptimeo.probes.dialogues.certificate import CertificateOptions, CertificateProbe
 
 GOOD = Zoo.new().animals["good"]
 

@@ -8,8 +8,8 @@ from tests.support.servers import Address, Site, serve
 from tests.support.zoo import EXPECTED, Zoo
 from uptimeo.domain.result import ErrorType, Phase, ProbeResult
 from uptimeo.probes.base import ProbeContext, TlsOptions
+from uptimeo.probes.dialogues.certificate import CertificateOptions, CertificateProbe
 from uptimeo.probes.http import HttpOptions, HttpProbe
-from uptimeo.probes.tls_probe import CertificateOptions, CertificateProbe
 
 
 @pytest.fixture(scope="module")

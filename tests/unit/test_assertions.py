@@ -7,15 +7,15 @@ import pytest
 from pydantic import BaseModel, ValidationError
 
 from uptimeo.domain.result import ErrorType, Phases
-from uptimeo.probes.assertions import (
+from uptimeo.probes.answers.assertions import (
     AssertionResult,
     Assertions,
     Subject,
     assertion_failure,
     judge_assertions,
 )
-from uptimeo.probes.certificates import CertificateFacts
-from uptimeo.probes.judging import judge
+from uptimeo.probes.answers.judging import judge
+from uptimeo.probes.network.certificates import CertificateFacts
 
 NOW = datetime(2026, 1, 2, 12, tzinfo=UTC)
 CERTIFICATE = CertificateFacts(

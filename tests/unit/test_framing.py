@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uptimeo.probes.framing import (
+from uptimeo.probes.dialogues.framing import (
     Frame,
     ber_message,
     exactly,
@@ -17,8 +17,8 @@ from uptimeo.probes.framing import (
     smtp_reply,
     until,
 )
-from uptimeo.probes.mail_protocols import IMAP, POP3, smtp
-from uptimeo.probes.starttls import Starttls, dialogue
+from uptimeo.probes.dialogues.mail_protocols import IMAP, POP3, smtp
+from uptimeo.probes.dialogues.starttls import Starttls, dialogue
 
 FRAMES: dict[str, Frame] = {
     "line": line,

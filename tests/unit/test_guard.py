@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from uptimeo.probes.guard import AddressGuard
+from uptimeo.probes.network.guard import AddressGuard
 
 DEFAULT = AddressGuard.of("default")
 

@@ -4,7 +4,7 @@ import asyncio
 import time
 
 from tests.support.servers import mute, refusing, serve
-from uptimeo.probes.references import References
+from uptimeo.probes.running.references import References
 
 NOW = float("inf")
 

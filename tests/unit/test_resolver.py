@@ -9,7 +9,7 @@ import pytest
 
 from uptimeo.probes.base import ErrorType
 from uptimeo.probes.failing import TargetError
-from uptimeo.probes.resolver import Address, Family, SystemResolver, literal
+from uptimeo.probes.network.resolver import Address, Family, SystemResolver, literal
 
 PATIENCE_S = 10
 

@@ -14,12 +14,12 @@ from uptimeo.domain.heartbeat import Heartbeat, Origin, to_wire
 from uptimeo.domain.monitor import Thresholds
 from uptimeo.domain.result import ErrorType
 from uptimeo.domain.verdict import Status
-from uptimeo.probes.attempts import Attempts, Shared
 from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions, ProbeResult
-from uptimeo.probes.places import HostPlaces
-from uptimeo.probes.references import References
 from uptimeo.probes.registry import ProbeRegistry
-from uptimeo.probes.runner import CheckRunner
+from uptimeo.probes.running.attempts import Attempts, Shared
+from uptimeo.probes.running.places import HostPlaces
+from uptimeo.probes.running.references import References
+from uptimeo.probes.running.runner import CheckRunner
 
 
 class FakeProbe(Probe[ProbeOptions]):

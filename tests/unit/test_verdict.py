@@ -72,3 +72,10 @@ def test_a_timeout_is_what_was_asked_for_and_never_more_than_the_interval(
     wanted_ms: int | None, interval_s: int, effective_ms: int
 ) -> None:
     assert effective_timeout_ms(wanted_ms, interval_s) == effective_ms
+
+
+def test_a_target_that_says_it_is_not_well_is_degraded_unless_worse() -> None:
+    unwell = result(degraded=True, total_ms=120.0)
+
+    assert judge(unwell, Thresholds()) is Status.DEGRADED
+    assert judge(unwell, Thresholds(critical_ms=100)) is Status.CRITICAL

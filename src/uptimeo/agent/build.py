@@ -21,12 +21,12 @@ from uptimeo.leader.partitions import PartitionKeeper
 from uptimeo.leader.peers import LISTEN_S, Peers
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.succession import Succession
-from uptimeo.probes.attempts import Attempts, Shared
-from uptimeo.probes.lag import LoopLag
-from uptimeo.probes.places import HostPlaces
-from uptimeo.probes.references import References
 from uptimeo.probes.registry import ProbeRegistry
-from uptimeo.probes.runner import CheckRunner
+from uptimeo.probes.running.attempts import Attempts, Shared
+from uptimeo.probes.running.lag import LoopLag
+from uptimeo.probes.running.places import HostPlaces
+from uptimeo.probes.running.references import References
+from uptimeo.probes.running.runner import CheckRunner
 from uptimeo.schedule.scheduler import Scheduler
 from uptimeo.settings import Settings
 from uptimeo.storage.changes import ChangeNotices
@@ -35,6 +35,7 @@ from uptimeo.storage.heartbeats import HeartbeatStore
 from uptimeo.storage.instances import InstanceStore
 from uptimeo.storage.lease import Lease
 from uptimeo.storage.monitors import MonitorStore
+from uptimeo.storage.signals import SignalStore
 from uptimeo.telemetry import Log
 
 
@@ -70,7 +71,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         spool=Spool(settings.data_dir / "spool", settings.spool_max_bytes), sink=store, log=log
     )
     references = References(settings.references())
-    shared = Shared(guard=settings.guard())
+    shared = Shared(guard=settings.guard(), signals=SignalStore(pool), exec_file=settings.exec_file)
     attempts = Attempts(registry=registry, references=references, shared=shared, log=log)
     runner = _runner(settings, attempts, election, clock, writer, log)
     scheduler = _scheduler(settings, runner, election, clock, log)

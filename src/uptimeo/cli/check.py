@@ -19,7 +19,7 @@ from uptimeo.domain.text import one_line
 from uptimeo.domain.verdict import Status, judge
 from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions
 from uptimeo.probes.registry import ProbeRegistry
-from uptimeo.settings import read_guard
+from uptimeo.settings import read_exec_file, read_guard
 
 _LONGEST_TIMEOUT_S = 3600
 _EXIT_CODES = {
@@ -202,7 +202,11 @@ async def _probe_once(url: str, given: _Given) -> tuple[ProbeOptions, ProbeResul
     try:
         probe = _probe_for(url, registry)
         options = _options_for(probe, url, given)
-        context = ProbeContext(timeout_ms=given["timeout_ms"], guard=read_guard(os.environ))
+        context = ProbeContext(
+            timeout_ms=given["timeout_ms"],
+            guard=read_guard(os.environ),
+            exec_file=read_exec_file(os.environ),
+        )
         return options, await probe.probe(options, context)
     finally:
         await registry.aclose()
@@ -239,7 +243,7 @@ def _options_for(probe: Probe[Any], url: str, given: _Given) -> ProbeOptions:
         wanted["method"] = "POST"
     present = {field: value for field, value in wanted.items() if value is not None}
     try:
-        return validated(probe.options, present, given["options"])
+        return validated(probe.options, present, given["options"])[0]
     except ValidationError as error:
         raise click.UsageError(_complaint(error, present)) from error
 

@@ -16,6 +16,7 @@ from uptimeo.cli.heartbeats import heartbeats
 from uptimeo.cli.migrate import migrate
 from uptimeo.cli.monitor import monitor
 from uptimeo.cli.probe_types import probe_types
+from uptimeo.cli.receive import receive
 from uptimeo.cli.status import status
 from uptimeo.cli.up import up
 from uptimeo.domain.errors import FatalError, UptimeoError
@@ -43,7 +44,18 @@ def uptimeo(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (up, agent, check, monitor, probe_types, heartbeats, status, doctor, migrate):
+for command in (
+    up,
+    agent,
+    check,
+    monitor,
+    probe_types,
+    heartbeats,
+    status,
+    doctor,
+    migrate,
+    receive,
+):
     uptimeo.add_command(command)
 
 

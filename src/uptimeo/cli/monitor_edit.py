@@ -11,6 +11,7 @@ from pydantic import ValidationError
 from uptimeo.catalog.rows import to_monitor
 from uptimeo.cli.database import with_database
 from uptimeo.cli.options import GivenOption, complaint, read_options, validated, without_credentials
+from uptimeo.cli.push import announce, push_options, read_push
 from uptimeo.cli.request import read_body, read_headers
 from uptimeo.domain.errors import FatalError, InvalidMonitorError
 from uptimeo.domain.text import one_line
@@ -111,6 +112,7 @@ def _effort_options() -> tuple[Callable[..., Any], ...]:
 @click.command("add")
 @click.argument("url")
 @monitor_options
+@push_options
 def add(*, url: str, **given: Any) -> None:
     """Watch URL from every datacenter, or from those named.
 
@@ -119,10 +121,15 @@ def add(*, url: str, **given: Any) -> None:
     uptimeo monitor add https://example.org/ --datacenter VA -o expected_status=200-399
     uptimeo monitor add tcp://cache.example:6379 --retries 2 --retry-delay 500
     uptimeo monitor add tls://example.org -o min_days=14 -o tls.min_version=1.3
+    uptimeo monitor add push://nightly-backup --cron "0 3 * * *" --timezone Europe/Berlin
     """
-    new = _revised(_blank(url, given["kind"]), given)
+    push = read_push({"url": url, **given})
+    base = _blank(url if push is None else push.url, given["kind"])
+    new = _revised(base if push is None else replace(base, options=push.options), given)
     key = with_database(lambda connection: edits.add_monitor(connection, new))
     click.echo(f"added monitor {key}: {one_line(new.name, 100)}")
+    if push is not None:
+        click.echo(announce(push))
 
 
 @click.command("edit")

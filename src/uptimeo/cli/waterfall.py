@@ -217,6 +217,8 @@ def _verdict(shown: Waterfall, pen: Pen) -> Text | None:
     }.get(shown.status)
     if limit is None:
         return None
+    if limit[1] is None:
+        return Text("It is up, and says itself that it is not well.", look(shown.status).style)
     sentence = f"Slower than the {limit[0]} threshold of {limit[1]} ms"
     slowest = slowest_phase(shown.result.phases)
     if slowest is not None:

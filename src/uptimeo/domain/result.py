@@ -93,6 +93,8 @@ class ErrorType(StrEnum):
     PERMISSION = "agent_lacks_permission"
     UNSUPPORTED = "agent_lacks_support"
     MISCONFIGURED = "agent_misconfigured"
+    UNHEARD = "signals_unheard"
+    EXIT_UNKNOWN = "exit_status_unknown"
     STUCK = "probe_stuck"
     STALLED = "agent_stalled"
     STOPPED = "agent_stopped"
@@ -111,6 +113,8 @@ OUR_FAULTS = frozenset(
         ErrorType.PERMISSION,
         ErrorType.UNSUPPORTED,
         ErrorType.MISCONFIGURED,
+        ErrorType.UNHEARD,
+        ErrorType.EXIT_UNKNOWN,
         ErrorType.STUCK,
         ErrorType.STALLED,
         ErrorType.STOPPED,
@@ -202,7 +206,8 @@ class ProbeResult:
 
     `ttfb_ms` runs from the start of the check to the first byte of the last hop. `facts` is what
     else is worth keeping, as JSON by name: a certificate, packets lost, assertions. What is stored
-    of it is bounded. ValueError for a name that the agent uses itself (`RESERVED_FACTS`).
+    of it is bounded. `degraded` says that the target is up, but told itself that it is not well.
+    ValueError for a name that the agent uses itself (`RESERVED_FACTS`).
     """
 
     total_ms: float | None
@@ -212,6 +217,7 @@ class ProbeResult:
     exchange: Exchange | None = None
     failure: Failure | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
+    degraded: bool = False
 
     def __post_init__(self) -> None:
         if taken := sorted(RESERVED_FACTS & self.facts.keys()):

@@ -34,7 +34,7 @@ def judge(result: ProbeResult, thresholds: Thresholds, stalled_ms: float = 0.0) 
                 return Status.CRITICAL
             if thresholds.warning_ms is not None and total > thresholds.warning_ms:
                 return Status.DEGRADED
-            return Status.UP
+            return Status.DEGRADED if result.degraded else Status.UP
         case _:
             assert_never(result.outcome)
 

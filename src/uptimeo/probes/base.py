@@ -10,25 +10,25 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from uptimeo.domain.result import ErrorType, Exchange, Failure, Outcome, Phase, Phases, ProbeResult
 from uptimeo.domain.text import is_secret_header, one_line
-from uptimeo.probes.assertions import (
+from uptimeo.probes.answers.assertions import (
     AssertionResult,
     Assertions,
     Subject,
     assertion_failure,
 )
-from uptimeo.probes.certificates import CertificateFacts
+from uptimeo.probes.answers.judging import judge
+from uptimeo.probes.answers.matching import Pattern, PatternTimeoutError, occurs
+from uptimeo.probes.answers.status_ranges import StatusRanges, in_ranges
 from uptimeo.probes.context import Limits, ProbeContext
-from uptimeo.probes.dialling import allowed
 from uptimeo.probes.failing import TargetError, fail
-from uptimeo.probes.guard import AddressGuard
-from uptimeo.probes.judging import judge
-from uptimeo.probes.matching import Pattern, PatternTimeoutError, occurs
-from uptimeo.probes.resolver import Address, Family, Resolver, SystemResolver, literal
-from uptimeo.probes.session import TlsFacts
-from uptimeo.probes.status_ranges import StatusRanges, in_ranges
-from uptimeo.probes.stream import Endpoint, Stream, open_stream, resolve
+from uptimeo.probes.network.certificates import CertificateFacts
+from uptimeo.probes.network.dialling import allowed
+from uptimeo.probes.network.guard import AddressGuard
+from uptimeo.probes.network.resolver import Address, Family, Resolver, SystemResolver, literal
+from uptimeo.probes.network.session import TlsFacts
+from uptimeo.probes.network.stream import Endpoint, Stream, open_stream, resolve
+from uptimeo.probes.network.tls import TlsOptions
 from uptimeo.probes.timeline import Timeline
-from uptimeo.probes.tls import TlsOptions
 
 __all__ = [
     "Address",

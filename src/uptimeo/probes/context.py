@@ -2,10 +2,12 @@
 
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
-from uptimeo.probes.guard import AddressGuard
-from uptimeo.probes.resolver import Resolver, SystemResolver
-from uptimeo.probes.tls import TlsContexts
+from uptimeo.probes.network.guard import AddressGuard
+from uptimeo.probes.network.resolver import Resolver, SystemResolver
+from uptimeo.probes.network.tls import TlsContexts
+from uptimeo.probes.push.signals import SignalSource
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +25,8 @@ class ProbeContext:
     """What one check may use. `timeout_ms` is the budget for everything the probe does.
 
     The time runs from the making of the context. `guard` is asked of each address just before
-    connecting; `resolver` and `tls` are shared by all checks of the agent.
+    connecting; `resolver` and `tls` are shared by all checks of the agent. `signals` is None where
+    there is no database to read them from, `exec_file` where no command may be run.
     """
 
     timeout_ms: int
@@ -31,6 +34,8 @@ class ProbeContext:
     guard: AddressGuard = field(default_factory=AddressGuard)
     limits: Limits = Limits()
     tls: TlsContexts = field(default_factory=TlsContexts, compare=False)
+    signals: SignalSource | None = field(default=None, compare=False)
+    exec_file: Path | None = None
     began: float = field(default_factory=time.monotonic, compare=False)
 
     @property

@@ -50,6 +50,11 @@ WHERE (l.holder IS NULL OR l.expires_at < clock_timestamp() - interval '10 s')
   AND EXISTS (SELECT FROM agent_instances i JOIN agents a ON a.id = i.agent_id
               WHERE a.datacenter_id = d.id)
 """
+_RECEIVERS = """
+SELECT count(*) FILTER (WHERE seen_at > clock_timestamp() - interval '15 seconds'),
+       (SELECT count(*) FROM api_monitors WHERE enabled AND upper(type) = 'PUSH')
+FROM push_receiving
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +78,7 @@ async def examine(connection: Connection, conninfo: str) -> list[Finding]:
             await _leaders(connection),
             *await _instances(connection),
             *await _unheard(connection),
+            *await _receivers(connection),
             *await _bad_rows(connection),
             *await _set_aside(connection),
         ]
@@ -169,6 +175,17 @@ async def _unheard(connection: Connection) -> list[Finding]:
         )
         for code, name, heard, others in rows
     ]
+
+
+async def _receivers(connection: Connection) -> list[Finding]:
+    """Nothing to say where no job is awaited."""
+    row = await (await connection.execute(_RECEIVERS)).fetchone()
+    listening, monitors = row or (0, 0)
+    if not monitors:
+        return []
+    advice = "" if listening else "start `uptimeo receive`; until then these monitors are unknown"
+    text = f"{listening} take signals for {monitors} push monitors"
+    return [Finding(subject="receivers", good=bool(listening), text=text, advice=advice)]
 
 
 async def _bad_rows(connection: Connection) -> list[Finding]:

@@ -12,11 +12,11 @@ import pycurl
 from uptimeo.domain.errors import FatalError
 from uptimeo.probes.curl.dialer import Dialer
 from uptimeo.probes.curl.faults import explain
+from uptimeo.probes.curl.marks import Marks
 from uptimeo.probes.curl.reader import Reader
 from uptimeo.probes.curl.setup import configured, logical_url
 from uptimeo.probes.curl.transfer import Fault, Handshake, Request, Transfer, TransferError
 from uptimeo.probes.curl.watcher import MAX_CERTIFICATES, Watcher
-from uptimeo.probes.marks import Marks
 
 _VERSIONS = {
     pycurl.CURL_HTTP_VERSION_1_0: "1.0",

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pycurl
 
 from uptimeo.probes.curl.transfer import Proxy, Request, host_and_port
-from uptimeo.probes.tls import TlsOptions, nameless_file, trusted_ca_file
+from uptimeo.probes.network.tls import TlsOptions, nameless_file, trusted_ca_file
 
 _HTTP_VERSIONS = {
     "1.1": pycurl.CURL_HTTP_VERSION_1_1,

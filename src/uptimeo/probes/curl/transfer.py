@@ -4,9 +4,9 @@ from dataclasses import dataclass, field
 from enum import Enum, auto
 from urllib.parse import unquote, urlsplit
 
-from uptimeo.probes.guard import AddressGuard
-from uptimeo.probes.marks import Marks
-from uptimeo.probes.tls import TlsOptions
+from uptimeo.probes.curl.marks import Marks
+from uptimeo.probes.network.guard import AddressGuard
+from uptimeo.probes.network.tls import TlsOptions
 
 _PORTS = {"http": 80, "https": 443, "socks5": 1080, "socks5h": 1080}
 

@@ -8,7 +8,7 @@ import re
 import time
 
 from uptimeo.probes.curl.transfer import Handshake
-from uptimeo.probes.presented import Presented
+from uptimeo.probes.network.presented import Presented
 
 MAX_CERTIFICATES = 20
 # curl.h: curl_infotype.

@@ -5,9 +5,9 @@ import ssl
 from pathlib import Path
 
 from uptimeo.probes.base import CertificateFacts, TlsFacts, TlsOptions
-from uptimeo.probes.certificates import Authorities, read_certificates
 from uptimeo.probes.curl import Handshake
-from uptimeo.probes.tls import trusted_ca_file
+from uptimeo.probes.network.certificates import Authorities, read_certificates
+from uptimeo.probes.network.tls import trusted_ca_file
 
 _KEPT_CHAINS = 2000
 _KEPT_AUTHORITIES = 100

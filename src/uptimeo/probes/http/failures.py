@@ -5,9 +5,9 @@ from urllib.parse import urlsplit
 
 from uptimeo.domain.result import ErrorType, Failure, Phase
 from uptimeo.probes.curl import Fault, Request, Transfer, TransferError, host_and_port
+from uptimeo.probes.curl.marks import PROXY
 from uptimeo.probes.http.urls import shown
-from uptimeo.probes.marks import PROXY
-from uptimeo.probes.tls import CERTIFICATE_FAULTS
+from uptimeo.probes.network.tls import CERTIFICATE_FAULTS
 
 _TIMEOUTS = {
     Phase.DNS: (ErrorType.DNS_TIMEOUT, "no answer to the name lookup of {host}"),

@@ -7,8 +7,8 @@ from typing import Any
 
 from uptimeo.probes.base import Exchange, Failure, Phase, Phases, ProbeResult
 from uptimeo.probes.curl import Request, Transfer
+from uptimeo.probes.curl.marks import Measured, measure
 from uptimeo.probes.http.urls import shown
-from uptimeo.probes.marks import Measured, measure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ from uptimeo.probes.base import (
     TlsFacts,
 )
 from uptimeo.probes.curl import CurlClient, Fault, Request, Transfer
+from uptimeo.probes.curl.marks import PROXY
 from uptimeo.probes.http.certificates import CertificateReader
 from uptimeo.probes.http.credentials import Credentials
 from uptimeo.probes.http.failures import explain
@@ -28,7 +29,6 @@ from uptimeo.probes.http.requests import first_request, next_request, refused_re
 from uptimeo.probes.http.routes import routed
 from uptimeo.probes.http.tokens import Tokens
 from uptimeo.probes.http.urls import shown
-from uptimeo.probes.marks import PROXY
 
 _NOT_YET_AGREED = (Phase.DNS, Phase.CONNECT, PROXY, Phase.TLS)
 _ABOUT_TLS = frozenset(kind for kind in ErrorType if kind.value.startswith("tls_"))

@@ -1,0 +1,1 @@
+"""Types that hold a conversation over a stream: ports, certificates, mail servers."""

@@ -1,0 +1,1 @@
+"""Does a name server answer as it should? Type `dns`."""

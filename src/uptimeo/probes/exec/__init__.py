@@ -1,0 +1,1 @@
+"""What does a command of the agent's host say? Type `exec`."""

@@ -1,0 +1,1 @@
+"""Does a gRPC server say that it serves? Types `grpc`, `grpcs`."""

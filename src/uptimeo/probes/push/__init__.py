@@ -1,0 +1,1 @@
+"""Did a job signal in time? Type `push`."""

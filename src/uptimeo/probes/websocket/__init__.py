@@ -1,0 +1,1 @@
+"""Does a WebSocket answer, and what? Types `ws`, `wss`."""

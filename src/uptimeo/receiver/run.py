@@ -1,0 +1,85 @@
+"""How is a receiver joined, run and stopped? Its composition root."""
+
+import asyncio
+import os
+import signal
+import socket
+
+from uptimeo.domain.errors import FatalError, TransientError
+from uptimeo.receiver.app import make_app
+from uptimeo.receiver.attendance import Attendance
+from uptimeo.receiver.server import Server
+from uptimeo.receiver.settings import ADDRESS, ReceiverSettings
+from uptimeo.storage.database import connect, connection_string, make_pool, startup_errors
+from uptimeo.storage.schema import verify
+from uptimeo.storage.signals import SignalStore
+from uptimeo.tasks import cancel_all
+from uptimeo.telemetry import Log
+
+_PATIENCE_S = 1.0
+
+
+async def run_receiver(settings: ReceiverSettings, log: Log) -> None:
+    """Run until SIGTERM or SIGINT. A database that is away is waited for, and told to callers.
+
+    Raises FatalError when the address or the database makes a start impossible.
+    """
+    conninfo = connection_string(settings.db_conn_string, "uptimeo receive")
+    await _verify(conninfo)
+    with _listen(settings) as listening:
+        pool = make_pool(conninfo, size=4)
+        store = SignalStore(pool)
+        attendance = Attendance(store, f"{socket.gethostname()}:{os.getpid()}", log)
+        await pool.open()
+        try:
+            log.receiver_started(_shown(listening))
+            await _run(Server(make_app(store, attendance)), listening, attendance)
+        finally:
+            await pool.close(timeout=0.2)
+    log.receiver_stopped()
+
+
+async def _run(server: Server, listening: socket.socket, attendance: Attendance) -> None:
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    tasks = {
+        "server": asyncio.create_task(server.run_on(listening), name="server"),
+        "attendance": asyncio.create_task(attendance.run(), name="attendance"),
+        "stop": asyncio.create_task(stop.wait(), name="stop"),
+    }
+    try:
+        done, _ = await asyncio.wait(tasks.values(), return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
+        await cancel_all([tasks["attendance"]], _PATIENCE_S)
+        # Before the last call is refused, not after: the time that is told must not be too long.
+        await attendance.tell()
+        server.stop()
+        await tasks["server"]
+    finally:
+        await cancel_all(tasks.values(), _PATIENCE_S)
+
+
+async def _verify(conninfo: str) -> None:
+    try:
+        async with await connect(conninfo) as connection:
+            with startup_errors():
+                await verify(connection)
+    except TransientError:
+        return  # callers hear 503 until it is back
+
+
+def _listen(settings: ReceiverSettings) -> socket.socket:
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        text = f"{ADDRESS}: {where} cannot be listened on: {error.strerror or error}"
+        raise FatalError(text) from error
+
+
+def _shown(listening: socket.socket) -> str:
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
