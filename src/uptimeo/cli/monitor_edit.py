@@ -28,7 +28,7 @@ def monitor_options(command: Callable[..., None]) -> Callable[..., None]:
     """What may be said of a new monitor, and of one that is there. Everything not said is None."""
     for option in reversed(
         (
-            click.option("--name", help="What people call it.  [default: host and path]"),
+            click.option("--name", help="What people call it.  [default: that of the URL]"),
             click.option("--type", "kind", help="The probe type.  [default: the URL's scheme]"),
             click.option("-X", "--method", help="[default: GET; POST with --data]"),
             click.option(
@@ -167,7 +167,7 @@ def _blank(url: str, kind: str | None) -> edits.NewMonitor:
         shown = without_credentials(url)
         raise click.UsageError(f"URL '{shown}' has no scheme: write https://{shown}")
     return edits.NewMonitor(
-        name=f"{parts.hostname or ''}{parts.path}".rstrip("/")[:100] or url[:100],
+        name=f"{parts.netloc.rpartition('@')[2]}{parts.path}".rstrip("/")[:100] or url[:100],
         type=(kind or parts.scheme).upper(),
         url=url,
         schedule=edits.NewSchedule(interval_s=60),

@@ -15,8 +15,8 @@ from uptimeo.storage.monitors import MonitorRow
 
 _GAP = "  "
 _STATE = len("invalid")
-_LONGEST_NAME, _LONGEST_SCHEDULE, _LONGEST_PLACES = 24, 22, 12
-_LEAST_TARGET = 20
+_LONGEST_NAME, _LONGEST_PLACES = 24, 12
+_SHORTEST_NAME, _LEAST_TARGET = 10, 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class MonitorsTable:
             yield from _reason(shown, pen, width, " " * (start + widths[1] + len(_GAP)))
 
 
-_TITLES = ("id", "state", "name", "type", "target", "schedule", "where")
+_TITLES = ("id", "state", "name", "type", "target", "every", "where")
 
 
 def monitors_table(lines: Sequence[MonitorLine]) -> MonitorsTable:
@@ -87,7 +87,7 @@ def _cells(shown: MonitorLine, pen: Pen) -> tuple[str, ...]:
         pen.foreign(row.name),
         pen.foreign(row.type.lower()),
         pen.foreign(_without_scheme(shown)),
-        pen.foreign(row.schedule or "none"),
+        f"{row.interval_s} s" if row.interval_s else "none",
         ", ".join(map(pen.foreign, shown.datacenters)) or "all",
     )
 
@@ -101,13 +101,13 @@ def _without_scheme(shown: MonitorLine) -> str:
 def _widths(rows: Sequence[tuple[str, ...]], width: int) -> list[int]:
     """As wide as the widest cell, within limits; the target gets what is left."""
     most = [max(map(cell_len, column)) for column in zip(_TITLES, *rows, strict=True)]
-    limits = (10, _STATE, _LONGEST_NAME, 10, most[4], _LONGEST_SCHEDULE, _LONGEST_PLACES)
+    limits = (10, _STATE, _LONGEST_NAME, 10, most[4], most[5], _LONGEST_PLACES)
     widths = [min(pair) for pair in zip(most, limits, strict=True)]
     spare = width - sum(widths) + widths[4] - len(_GAP) * (len(widths) - 1)
     widths[4] = max(min(most[4], spare), min(_LEAST_TARGET, most[4]))
-    for column in (5, 2):  # what is cut before the target becomes too short to tell anything
-        over = sum(widths) + len(_GAP) * (len(widths) - 1) - width
-        widths[column] = max(widths[column] - max(over, 0), min(10, widths[column]))
+    over = sum(widths) + len(_GAP) * (len(widths) - 1) - width
+    # The name gives way before the target becomes too short to tell anything.
+    widths[2] = max(widths[2] - max(over, 0), min(_SHORTEST_NAME, widths[2]))
     return widths
 
 

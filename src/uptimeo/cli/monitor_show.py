@@ -17,7 +17,7 @@ from uptimeo.domain.text import storable
 from uptimeo.probes.base import ProbeOptions
 from uptimeo.storage.monitors import MonitorRow
 
-_LABEL = 14
+_LABEL = 19
 _VALUE = 2000
 _WIDEST = 100
 
@@ -112,9 +112,9 @@ class Sheet:
         head = Text.assemble((f"{pen.mark(shown.state)} {word}", f"bold {style}"), "  ")
         title = f"monitor {shown.row.id}: {pen.foreign(shown.row.name)}"
         yield head.append(pen.fit(title, width - head.cell_len), "bold")
-        yield from _lines("", pen.foreign(shown.target, _VALUE), "", width)
+        yield from _lines("target", pen.foreign(shown.target, _VALUE), "", width)
         if shown.invalid:
-            yield from _lines("", f"not checked: {pen.foreign(shown.invalid)}", "red", width)
+            yield from _lines("not checked", pen.foreign(shown.invalid), "red", width)
         groups = (
             _said_of_checks(shown),
             {name: _text(value) for name, value in shown.request.items()},
