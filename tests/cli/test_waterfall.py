@@ -245,3 +245,12 @@ def test_only_phases_that_were_reached_are_shown_of_most_types() -> None:
     Console(file=file, width=80).print(shown)
     names = [line[2:].split(" ")[0] for line in file.getvalue().splitlines()[2:6]]
     assert names == ["dns", "connect", "other", "total"]
+
+
+def test_what_leads_to_tls_is_drawn_before_it() -> None:
+    own = {"greeting": 1.0, "starttls": 1.0, "capability": 1.0}
+    result = ProbeResult(total_ms=5.0, phases=Phases(connect=1.0, tls=1.0, own=own))
+    names = [line[2:].split(" ")[0] for line in rendered(result)]
+    assert [name for name in names if name in (*own, "connect", "tls")] == [
+        *("connect", "greeting", "starttls", "tls", "capability")
+    ]

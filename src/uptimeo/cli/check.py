@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -271,17 +272,23 @@ def _options_for(probe: Probe[Any], url: str, given: _Given) -> ProbeOptions:
     if "method" in takes and given["method"] is None and given["body"] is not None:
         wanted["method"] = "POST"
     flags = {field: value for field, value in wanted.items() if value is not None}
+    options = given["options"]
     if "tls" in takes and "verify_tls" not in takes:
-        flags = _as_tls(flags)
+        options = (*options, *_within_tls(flags, options))
     try:
-        return validated(probe.options, flags, given["options"])[0]
+        return validated(probe.options, flags, options)[0]
     except ValidationError as error:
         scheme = url.partition("://")[0]
         raise click.UsageError(complaint(error, scheme, flags)) from error
 
 
-def _as_tls(flags: dict[str, Any]) -> dict[str, Any]:
-    """`--insecure` and `--ca-file` for a type that has all of TLS in one object."""
-    names = {"verify_tls": "verify", "ca_pem": "ca_pem"}
-    tls = {name: flags.pop(flag) for flag, name in names.items() if flag in flags}
-    return flags | {"tls": tls} if tls else flags
+def _within_tls(flags: dict[str, Any], given: Sequence[GivenOption]) -> Iterator[GivenOption]:
+    """`--insecure` and `--ca-file`, taken out of the flags, for a type with TLS in one object."""
+    named = {option.path for option in given}
+    for flag, name in (("verify_tls", "verify"), ("ca_pem", "ca_pem")):
+        if flag not in flags:
+            continue
+        path, value = ("tls", name), flags.pop(flag)
+        if path in named or ("tls",) in named:
+            raise click.UsageError(f"--option {'.'.join(path)} and the flag for it: leave out one")
+        yield GivenOption(path, value, str(value))

@@ -16,7 +16,8 @@ from uptimeo.cli.palette import Pen, look
 from uptimeo.domain.details import FailedAttempt
 
 _LABEL = 12
-_LONGEST_LABEL = 24
+_WIDEST_LABEL = 18
+_LONGEST_LABEL = 40
 _TEXT = 500
 _SHOWN = 10
 _DAY_S = 86_400
@@ -37,13 +38,19 @@ def fact_lines(
     facts: Mapping[str, Any], pen: Pen, width: int, now: datetime | None = None
 ) -> Iterator[Text]:
     """The facts, line by line, none wider than `width`; with `now`, how long they will hold."""
+    drawn = list(_all_drawn(facts, pen, now))
+    fitting = [len(label) for label, _, _ in drawn if len(label) < _WIDEST_LABEL]
+    column = max(_LABEL, *(length + 1 for length in fitting), 0)
+    for label, text, style in drawn:
+        yield from _entry(label, pen.foreign(text, _TEXT), style, pen, width, column)
+
+
+def _all_drawn(facts: Mapping[str, Any], pen: Pen, now: datetime | None) -> Iterator["_Line"]:
     for name, value in facts.items():
         try:
-            lines = list(_drawn(name, value, pen, now))
+            yield from list(_drawn(name, value, pen, now))
         except (KeyError, TypeError, AttributeError, ValueError):
-            lines = [(name, _plain(value), "")]  # a fact of that name, but of another form
-        for label, text, style in lines:
-            yield from _entry(label, pen.foreign(text, _TEXT), style, pen, width)
+            yield name, _plain(value), ""  # a fact of that name, but of another form
 
 
 _Line = tuple[str, str, str]
@@ -158,21 +165,25 @@ def _plain(value: Any) -> str:
         return f"{value:.3f}".rstrip("0").rstrip(".")
     if value is None:
         return "null"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
     if isinstance(value, Mapping | Sequence) and not isinstance(value, str):
         return json.dumps(value, default=str)
     return str(value)
 
 
-def _entry(label: str, text: str, style: str, pen: Pen, width: int) -> Iterator[Text]:
-    room = max(8, width - _LABEL - 2)
+def _entry(
+    label: str, text: str, style: str, pen: Pen, width: int, column: int = _LABEL
+) -> Iterator[Text]:
+    room = max(8, width - column - 2)
     name = pen.fit(pen.foreign(label), _LONGEST_LABEL)
-    if len(name) >= _LABEL:  # too long to stand beside the others
+    if len(name) >= column:  # too long to stand beside the others
         yield Text(f"  {name}", no_wrap=True, overflow="crop")
         name = ""
     for number, line in enumerate(textwrap.wrap(text, room) or [""]):
         head = name if number == 0 else ""
         yield Text.assemble(
-            f"  {head:<{_LABEL}}",
+            f"  {head:<{column}}",
             (pen.fit(line, room), style),
             no_wrap=True,
             overflow="crop",

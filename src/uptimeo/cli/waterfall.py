@@ -29,6 +29,8 @@ _TARGET = 2000
 _LEFT_BLOCKS = " ▏▎▍▌▋▊▉"
 # The types of which a check goes through every phase.
 _COMPLETE = frozenset({"http", "https"})
+# With all that was before them.
+_BEFORE_TLS = ("proxy", "starttls")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,13 +148,15 @@ def _rows(shown: Waterfall, pen: Pen, width: int) -> Iterator[Text]:
 def _phases(result: ProbeResult) -> dict[str, float | None]:
     """Every fixed phase in order, None if it was not reached, and then the probe's own.
 
-    The bars are drawn one after the other: what a proxy took came before TLS.
+    The bars are drawn one after the other, and what leads to TLS comes before it.
     """
     measured, own = dict(result.phases.measured()), dict(result.phases.own)
+    names = list(own)
+    leading = max((names.index(name) + 1 for name in _BEFORE_TLS if name in own), default=0)
     fixed: dict[str, float | None] = {}
     for phase in Phase:
-        if phase is Phase.TLS and "proxy" in own:
-            fixed["proxy"] = own.pop("proxy")
+        if phase is Phase.TLS:
+            fixed |= {name: own.pop(name) for name in names[:leading]}
         fixed[str(phase)] = measured.get(phase)
     return fixed | own
 
