@@ -117,3 +117,10 @@ def test_insecure_and_ca_file_are_for_every_type_with_tls() -> None:
     result = ran(check, "tls://127.0.0.1:1", "--insecure")
     assert result.exit_code == 1
     assert "means nothing to a check of ping://" in ran(check, "ping://h", "--insecure").stderr
+
+
+def test_the_flags_of_tls_stand_beside_its_other_options() -> None:
+    given = ("tls://127.0.0.1:1", "--insecure", "-o", "tls.server_name=a.example")
+    assert ran(check, *given).exit_code == 1
+    refused = ran(check, *given, "-o", "tls.verify=true")
+    assert "--option tls.verify and the flag for it: leave out one" in refused.stderr
