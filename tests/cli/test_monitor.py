@@ -93,6 +93,18 @@ def test_an_edit_leaves_the_schedule_of_others_alone(conninfo: str) -> None:
     assert (shown(conninfo, 2)["warning_ms"], shown(conninfo, 2)["critical_ms"]) == (300, None)
 
 
+def test_a_timeout_of_the_schedule_outlives_it(conninfo: str) -> None:
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute(
+            "INSERT INTO schedules (name, interval, timeout_ms) VALUES ('short', 60, 500)"
+        )
+    said(monitor, "add", URL, "--schedule", "short", dsn=conninfo)
+
+    said(monitor, "edit", "1", "--interval", "30", dsn=conninfo)
+
+    assert (shown(conninfo)["interval_s"], shown(conninfo)["timeout_ms"]) == (30, 500)
+
+
 def test_a_monitor_moves_to_other_datacenters(conninfo: str) -> None:
     said(monitor, "add", URL, "--datacenter", "VA", dsn=conninfo)
     said(monitor, "edit", "1", "--datacenter", "SYD", "--datacenter", "VA", dsn=conninfo)

@@ -165,6 +165,9 @@ async def edit_monitor(
             codes = await _codes(connection, monitor)
             own = await one(connection, _OWN_TIMEOUT, (monitor,))
             new = revise(replace(row, timeout_ms=own), codes)
+            if isinstance(new.schedule, NewSchedule) and own is new.timeout_ms is None:
+                # Its schedule's timeout does not come along to one that is found by its contents.
+                new = replace(new, timeout_ms=row.timeout_ms)
             schedule_id = await _schedule_id(connection, new.schedule)
             await connection.execute(_CHANGE, _values(new, schedule_id) | {"id": monitor})
             if set(new.datacenters) != set(codes):
