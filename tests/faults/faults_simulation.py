@@ -46,9 +46,11 @@ _PLANTED: Mapping[str, World] = {
         simulation.Simulation, timing=simulation.UncheckedTiming(margin=0.0), rate_error=0.05
     ),
     "hears nobody": partial(_going_on, elector=simulation.HearsNobody),
-    "breaks its promise": partial(_going_on, elector=simulation.PromisesNothing),
+    "breaks its promise": partial(_going_on, elector=simulation.PromisesNothing, slow_share=0.4),
     "forgets that it gave up": partial(_going_on, elector=simulation.ForgetsThatItGaveUp),
-    "begins beside a rival": partial(_going_on, elector=simulation.BeginsBesideARival),
+    "begins beside a rival": partial(
+        _going_on, elector=simulation.BeginsBesideARival, slow_share=0.4
+    ),
 }
 
 

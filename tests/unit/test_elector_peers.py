@@ -265,6 +265,20 @@ def test_who_asks_to_steal_does_not_say_that_the_database_is_gone() -> None:
     assert elector.word(T0 + 6).answered_ago_s is not None
 
 
+def test_a_lease_won_right_after_a_promise_waits_for_who_was_promised() -> None:
+    elector = a_standby()
+    listen(elector, T0 - 2, T0 + 2, others=1)
+    elector.unreachable(T0 + 1.9)
+    elector.word(T0 + 2)
+
+    elector.answered(T0 + 2.1, T0 + 2.2, answer(held=True, term=6))
+    before = elector.may_start(T0 + 2.2)
+    elector.heard(PEER, T0 + 2.25, T0 + 2.3, gone(term=6))
+
+    assert not before
+    assert elector.may_start(T0 + 2.3)
+
+
 def test_one_who_slept_between_two_answers_watches_the_lease_anew() -> None:
     elector = a_standby()
 

@@ -212,6 +212,10 @@ class Elector:
         reaches = self._stealing or (not self._failing and quiet_s <= self._patience())
         if not reaches:
             self._seen = None
+            if self.term is None:
+                # Whoever asks may go on because of this; a lease that is won after all, since it
+                # is free or an old request was carried out late, waits until that one is heard.
+                self._begin_listening(now)
         told = self._given_up is not None and now >= self._given_up[0] + _GIVEN_UP_AFTER_S
         return Word(
             answered_ago_s=quiet_s if reaches else None,
@@ -227,7 +231,7 @@ class Elector:
         have answered or for a while, before it begins a term or goes on without a database.
         """
         if now - self._asked_peers_at > _DEAF_S:
-            self._deaf_since, self._listen_until = now, now + LISTEN_S
+            self._begin_listening(now)
         self._asked_peers_at, self._others = now, others
         self._end_listening(now)
 
@@ -301,6 +305,9 @@ class Elector:
 
     def _listened(self, now: float) -> bool:
         return now - self._asked_peers_at <= _DEAF_S and now >= self._listen_until
+
+    def _begin_listening(self, now: float) -> None:
+        self._deaf_since, self._listen_until = now, now + LISTEN_S
 
     def _end_listening(self, now: float) -> None:
         if self._council.answers(self._deaf_since) >= self._others:
