@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint check format accept matrix soak faults lock clean
+.PHONY: run test lint check format accept bench-phases matrix soak faults lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runtime
@@ -29,6 +29,10 @@ format: $(VENV)/.dev
 accept: $(VENV)/.dev
 	$(BIN)/python -m tests.evidence.nginx
 	$(BIN)/python -m tests.evidence.ping
+
+# How far off the phases of HTTP checks are, at 300 checks a second (as root).
+bench-phases: $(VENV)/.dev
+	$(BIN)/python -m tests.evidence.phases
 
 # What checks make of servers nobody here wrote. For some of them: make matrix ONLY="nginx exim"
 matrix: $(VENV)/.dev

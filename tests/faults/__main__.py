@@ -12,6 +12,7 @@ from tests.faults.report import Fault, Result, Scale, carry_out, say, show
 _MODULES = (
     *("process", "database", "flush", "config"),
     *("network", "clock", "pooler", "isolation", "spool", "poison", "simulation"),
+    *("hostile", "forbidden"),
 )
 
 

@@ -99,7 +99,7 @@ async def test_the_target_is_gone_after_it_was_stopped() -> None:
     await process.stop()
     await process.stop()
 
-    assert process._process.returncode == 0  # it ended by itself and was not killed
+    assert process.child.process.returncode == 0  # it ended by itself and was not killed
     with pytest.raises(ProcessLookupError):
         os.kill(process.pid, 0)
 
@@ -109,7 +109,7 @@ async def test_the_target_ends_when_it_is_told_to_terminate() -> None:
 
     os.kill(process.pid, signal.SIGTERM)
     async with asyncio.timeout(5):
-        assert await process._process.wait() == 0
+        assert await process.child.process.wait() == 0
     await process.stop()
 
 

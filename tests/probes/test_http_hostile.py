@@ -27,8 +27,13 @@ from uptimeo.domain.result import ErrorType, Outcome, ProbeResult
 BUDGET_MS = 400
 GZIP_HEAD = b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n"
 MEGABYTE = 1 << 20
-# 64 MiB of zeros, as the program `brotli` packs them.
+# 64 MiB of zeros, as the program `brotli` packs them with a window of 4 MiB, and of 16 MiB.
 BROTLI_BOMB = bytes.fromhex(
+    "cbffff3ff82700e2b14020f7fe8fffff7ff04f00c4611180eefd1fffffffe09f0088c30200ddfb3ffeffffc1"
+    "3f0110870500baf77ffcffff837f02200e0b0074effff8ffff07ff04401c1600e8defff1ffff0ffe0980382c"
+    "00d0bdffe3ffff1ffc1300715800a07bff37"
+)
+WIDE_BROTLI_BOMB = bytes.fromhex(
     "cfffff7ff82700e2b14020f7fe9ffffffff04f00c4610180eefd3fffffffe19f0088c32200ddfb7ffeffffc3"
     "3f0110870500baf7ff03"
 )
@@ -136,6 +141,23 @@ async def test_fifty_bombs_at_once_take_no_memory_either(encoding: str, bomb: by
     assert grown_kib < 20_000
 
 
+async def test_a_brotli_window_that_takes_much_memory_is_refused() -> None:
+    page = response("200 OK", "Content-Encoding: br", body=WIDE_BROTLI_BOMB)
+    async with serve(Site(pages={"/": page})) as server:
+        result = await check(server.url(), compressed="br")
+
+    assert "window is of 2^24 bytes" in failure_of(result, ErrorType.DECOMPRESSION).message
+
+
+@pytest.mark.parametrize("body", [b"\x0b\xff\xff\xff", bytes.fromhex("0b0280686564")])
+async def test_broken_brotli_is_a_protocol_error(body: bytes) -> None:
+    page = response("200 OK", "Content-Encoding: br", body=body)
+    async with serve(Site(pages={"/": page})) as server:
+        result = await check(server.url(), compressed="br")
+
+    assert "cannot be decompressed" in failure_of(result, ErrorType.PROTOCOL).message
+
+
 @pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(b"x")[:10] + b"\xff" * 9])
 async def test_a_broken_compression_is_a_protocol_error(body: bytes) -> None:
     page = response("200 OK", "Content-Encoding: gzip", body=body)
@@ -173,7 +195,7 @@ EMPTY_BLOCKS = b"\x00\x00\x00\xff\xff" * 2000
         ),
         pytest.param(
             endless(GZIP_HEAD + gzip.compress(b"")[:10], EMPTY_BLOCKS),
-            ErrorType.TRANSFER_TIMEOUT,
+            ErrorType.BODY_TOO_LARGE,
             id="compressed nothing without an end",
         ),
         pytest.param(
@@ -190,7 +212,7 @@ EMPTY_BLOCKS = b"\x00\x00\x00\xff\xff" * 2000
         ),
         pytest.param(
             endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1;" + b"x" * 9000),
-            ErrorType.TRANSFER_TIMEOUT,
+            ErrorType.BODY_TOO_LARGE,
             id="a chunk header without an end",
         ),
         pytest.param(
@@ -207,6 +229,11 @@ EMPTY_BLOCKS = b"\x00\x00\x00\xff\xff" * 2000
             ),
             ErrorType.HEADERS_TOO_LARGE,
             id="trailers without an end",
+        ),
+        pytest.param(
+            endless(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", b"1\r\nx\r\n" * 999),
+            ErrorType.PROTOCOL,
+            id="a body in crumbs",
         ),
         pytest.param(
             answering(response("302 Found", "Location: /")),

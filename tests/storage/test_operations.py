@@ -89,12 +89,15 @@ async def test_leader_standbys_and_history_are_told(
 async def test_an_instance_leaves_the_board(connection: Connection, pool: Pool) -> None:
     agent = await register_agent(connection, "a", VA)
     board = InstanceStore(pool, VA, agent, datetime.now(UTC))
-    await board.report(Presence(term=4, spool=SpoolState(rows=2, bytes=100, dropped=1)))
+    spool = SpoolState(rows=2, bytes=100, dropped=1)
+    await board.report(Presence(term=4, spool=spool, loop_lag_p99_ms=2.5))
+    late_ms = await one(connection, "SELECT loop_lag_p99_ms FROM agent_instances")
     before = await one(connection, "SELECT term + spool_rows + dropped FROM agent_instances")
 
     await board.forget()
 
     assert before == 7
+    assert late_ms == 2.5
     assert await one(connection, "SELECT count(*) FROM agent_instances") == 0
 
 

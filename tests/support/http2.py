@@ -11,18 +11,19 @@ _STATUS_200 = b"\x88"  # RFC 7541, appendix A: entry 8 of the static table
 async def http2(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     """A script for `serve`; the client has to begin with HTTP/2 at once."""
     assert await reader.readexactly(len(_PREFACE)) == _PREFACE
-    writer.write(_frame(_SETTINGS, 0, 0, b""))
+    writer.write(frame(_SETTINGS, 0, 0, b""))
     while True:
         head = await reader.readexactly(9)
         await reader.readexactly(int.from_bytes(head[:3], "big"))
         kind, flags, stream = head[3], head[4], int.from_bytes(head[5:], "big")
         if kind == _SETTINGS and not flags & _ACK:
-            writer.write(_frame(_SETTINGS, _ACK, 0, b""))
+            writer.write(frame(_SETTINGS, _ACK, 0, b""))
         if kind == _HEADERS:
-            writer.write(_frame(_HEADERS, _END_STREAM_AND_HEADERS, stream, _STATUS_200))
+            writer.write(frame(_HEADERS, _END_STREAM_AND_HEADERS, stream, _STATUS_200))
         await writer.drain()
 
 
-def _frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+def frame(kind: int, flags: int, stream: int, payload: bytes) -> bytes:
+    """A frame of HTTP/2 (RFC 9113, 4.1)."""
     size = len(payload).to_bytes(3, "big")
     return size + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload

@@ -1,6 +1,6 @@
 """The composition root: the only place where one stage meets the next."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -79,7 +79,9 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     watcher = _watcher(settings, MonitorStore(pool, datacenter), notices, registry, scheduler, log)
     _resume(settings, welcome, watcher, log)
     peers = _peers(settings, welcome, election, log)
-    presence = _presence(settings, welcome, pool, peers, election, writer)
+    board = InstanceStore(pool, datacenter, welcome.agent_id, datetime.now(UTC))
+    observe = _observe(welcome, peers, election, writer, attempts.lag)
+    presence = PresenceReporter(board=board, observe=observe, meet=peers.meet)
     succession = Succession(
         election=election,
         note=_note(settings, welcome, peers),
@@ -193,25 +195,21 @@ def _peers(settings: Settings, welcome: Welcome, election: Election, log: Log) -
     )
 
 
-def _presence(
-    settings: Settings,
-    welcome: Welcome,
-    pool: Pool,
-    peers: Peers,
-    election: Election,
-    writer: HeartbeatWriter,
-) -> PresenceReporter:
+def _observe(
+    welcome: Welcome, peers: Peers, election: Election, writer: HeartbeatWriter, lag: LoopLag
+) -> Callable[[], Awaitable[Presence]]:
+    """What the agent tells about itself."""
+
     async def observe() -> Presence:
         return Presence(
             term=election.term(),
             spool=await writer.state(),
             peer_address=peers.address(_host(welcome)),
             peers_heard=peers.heard(),
+            loop_lag_p99_ms=lag.p99_ms(),
         )
 
-    datacenter = DatacenterId(settings.datacenter_id)
-    board = InstanceStore(pool, datacenter, welcome.agent_id, datetime.now(UTC))
-    return PresenceReporter(board=board, observe=observe, meet=peers.meet)
+    return observe
 
 
 def _note(settings: Settings, welcome: Welcome, peers: Peers) -> Callable[[Standing], None]:

@@ -10,6 +10,7 @@ import click
 
 from uptimeo import __version__
 from uptimeo.cli.agent import agent
+from uptimeo.cli.calibrate import calibrate
 from uptimeo.cli.check import check
 from uptimeo.cli.doctor import doctor
 from uptimeo.cli.heartbeats import heartbeats
@@ -48,6 +49,7 @@ for command in (
     up,
     agent,
     check,
+    calibrate,
     monitor,
     probe_types,
     heartbeats,

@@ -6,12 +6,8 @@ standard input ends, so that it never outlives the process that started it.
 
 import asyncio
 import json
-import os
-import signal
 import socket
 import ssl
-import sys
-import threading
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,10 +15,10 @@ from itertools import cycle
 
 import trustme
 
+from uptimeo.children import announce, ended
 from uptimeo.demo.monitors import DemoTarget
 
 _HOST = "127.0.0.1"
-_STDIN = 0
 _MAX_REQUEST_BODY = 1_048_576
 _JSON = "application/json"
 _REASONS = {
@@ -210,42 +206,17 @@ async def _serve_until_stopped() -> None:
         closed.bind((_HOST, 0))  # and never listens
         http = await asyncio.start_server(connections.accept, _HOST, 0)
         https = await asyncio.start_server(connections.accept, _HOST, 0, ssl=tls)
-        stopped = _stop_signal()
-        _announce(
-            DemoTarget(
-                http_port=http.sockets[0].getsockname()[1],
-                https_port=https.sockets[0].getsockname()[1],
-                closed_port=closed.getsockname()[1],
-                ca_pem=ca.cert_pem.bytes().decode("ascii"),
-            )
+        stopped = ended()
+        found = DemoTarget(
+            http_port=http.sockets[0].getsockname()[1],
+            https_port=https.sockets[0].getsockname()[1],
+            closed_port=closed.getsockname()[1],
+            ca_pem=ca.cert_pem.bytes().decode("ascii"),
         )
+        announce(asdict(found))
         await stopped.wait()
         http.close()
         https.close()
-
-
-def _announce(target: DemoTarget) -> None:
-    sys.stdout.write(json.dumps(asdict(target)) + "\n")
-    sys.stdout.flush()
-
-
-def _stop_signal() -> asyncio.Event:
-    """An event that is set by SIGTERM, SIGINT, or the end of standard input."""
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopped.set)
-
-    def read_to_the_end() -> None:
-        with suppress(OSError):
-            while os.read(_STDIN, 4096):
-                pass
-        with suppress(RuntimeError):  # the loop is closed: a signal came first
-            loop.call_soon_threadsafe(stopped.set)
-
-    # A thread, because the loop can watch neither a file nor /dev/null as standard input.
-    threading.Thread(target=read_to_the_end, name="stdin", daemon=True).start()
-    return stopped
 
 
 if __name__ == "__main__":

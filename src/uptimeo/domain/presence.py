@@ -17,10 +17,12 @@ class Presence:
     """A report of one instance; `term` is None for a standby.
 
     `peer_address` is where other agents of its datacenter can ask it; `peers_heard` how many of
-    them have answered it lately.
+    them have answered it lately. `loop_lag_p99_ms` is how late its event loop was lately; None
+    before it is known.
     """
 
     term: int | None
     spool: SpoolState
     peer_address: str | None = None
     peers_heard: int = 0
+    loop_lag_p99_ms: float | None = None

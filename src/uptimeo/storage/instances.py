@@ -12,15 +12,17 @@ from uptimeo.storage.database import Connection, Pool, borrowed, one
 
 _REPORT = """
 INSERT INTO agent_instances (agent_id, version, host, pid, started_at, last_seen, term,
-                             spool_rows, spool_bytes, dropped, peer_address, peers_heard)
+                             spool_rows, spool_bytes, dropped, peer_address, peers_heard,
+                             loop_lag_p99_ms)
 VALUES (%(agent)s, %(version)s, %(host)s, %(pid)s, %(started_at)s, clock_timestamp(), %(term)s,
-        %(rows)s, %(bytes)s, %(dropped)s, %(peer_address)s, %(peers_heard)s)
+        %(rows)s, %(bytes)s, %(dropped)s, %(peer_address)s, %(peers_heard)s,
+        %(loop_lag)s)
 ON CONFLICT (agent_id) DO UPDATE SET
     version = excluded.version, host = excluded.host, pid = excluded.pid,
     started_at = excluded.started_at, last_seen = excluded.last_seen, term = excluded.term,
     spool_rows = excluded.spool_rows, spool_bytes = excluded.spool_bytes,
     dropped = excluded.dropped, peer_address = excluded.peer_address,
-    peers_heard = excluded.peers_heard
+    peers_heard = excluded.peers_heard, loop_lag_p99_ms = excluded.loop_lag_p99_ms
 """
 _PEER_KEY = "SELECT peer_key(%s)"
 # One that has not been seen for an hour does not take over within the seconds that matter.
@@ -66,6 +68,7 @@ class InstanceStore:
             "dropped": presence.spool.dropped,
             "peer_address": presence.peer_address,
             "peers_heard": presence.peers_heard,
+            "loop_lag": presence.loop_lag_p99_ms,
         }
         async with borrowed(self._pool) as connection:
             await connection.execute(_REPORT, values)

@@ -4,15 +4,17 @@ import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pycurl
 
 from uptimeo.domain.errors import FatalError
+from uptimeo.probes.curl.arrivals import Arrivals
 from uptimeo.probes.curl.dialer import Dialer
+from uptimeo.probes.curl.driver import Driver, FloodError
 from uptimeo.probes.curl.faults import explain
-from uptimeo.probes.curl.marks import Marks
+from uptimeo.probes.curl.marks import Lateness, Marks
 from uptimeo.probes.curl.reader import Reader
 from uptimeo.probes.curl.setup import configured, logical_url
 from uptimeo.probes.curl.transfer import Fault, Handshake, Request, Transfer, TransferError
@@ -35,18 +37,19 @@ class CurlClient:
                 f"{pycurl.version} resolves names synchronously, which would stop the event"
                 " loop: install the pycurl wheel, whose libcurl resolves in threads"
             )
-        self._multi: pycurl.AsyncCurlMulti | None = None
+        self._driver: Driver | None = None
 
     async def send(self, request: Request) -> Transfer:
         """Send and read until the end, a failure, or `timeout_ms`. Never raises for a target."""
-        if self._multi is None:
-            self._multi = pycurl.AsyncCurlMulti()
+        if self._driver is None:
+            self._driver = Driver()
         reader = Reader(
             limit=request.max_body_bytes, keep=request.keep_body_bytes, decodes=request.encodings
         )
-        dialer = Dialer(request)
         watcher = Watcher(began=time.perf_counter())
         with configured(request) as curl:
+            arrivals = Arrivals(curl, watcher, request.most_wire_bytes)
+            dialer = Dialer(request, arrivals)
             curl.setopt(pycurl.HEADERFUNCTION, reader.header)
             curl.setopt(pycurl.WRITEFUNCTION, reader.body)
             curl.setopt(pycurl.OPENSOCKETFUNCTION, dialer.open)
@@ -55,38 +58,50 @@ class CurlClient:
                 curl.setopt(pycurl.DEBUGFUNCTION, watcher.note)
             if request.http_version == "3":
                 curl.setopt(pycurl.OPT_CERTINFO, 1)
-            error = None
+            error, late = None, Lateness()
             try:
-                await self._multi.perform(curl)
+                ended_at = await self._driver.perform(curl, arrivals)
+                if request.proxy is None:
+                    late = arrivals.lateness(ended_at)
             except pycurl.error as failure:
                 error = explain(curl, failure, reader, dialer)
+                error = replace(error, errno=arrivals.errno or error.errno)
+            except FloodError:
+                error = TransferError(fault=Fault.FLOOD, text="too many bytes")
+            if error is None and reader.unpacker is not None and not reader.unpacker.whole:
+                error = TransferError(fault=Fault.ENCODING, text="it breaks off")
             if error is None and not reader.complete:
                 error = TransferError(fault=Fault.RECEIVE, text="its headers have no end")
-            return _finish(curl, request, error, reader, dialer, watcher)
+            seen = _Seen(reader=reader, dialer=dialer, watcher=watcher, late=late)
+            return _finish(curl, request, error, seen)
 
     async def aclose(self) -> None:
         """Abandon what is in flight and close every connection."""
-        if self._multi is not None:
-            await self._multi.aclose()
-            self._multi = None
+        if self._driver is not None:
+            self._driver.close()
+            self._driver = None
 
 
-def _finish(
-    curl: Any,
-    request: Request,
-    error: TransferError | None,
-    reader: Reader,
-    dialer: Dialer,
-    watcher: Watcher,
-) -> Transfer:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Seen:
+    """Who watched a transfer, and how late we were."""
+
+    reader: Reader
+    dialer: Dialer
+    watcher: Watcher
+    late: Lateness
+
+
+def _finish(curl: Any, request: Request, error: TransferError | None, seen: _Seen) -> Transfer:
+    reader, watcher = seen.reader, seen.watcher
     kept = curl.getinfo_raw(pycurl.INFO_COOKIELIST) if request.cookies is not None else ()
     return Transfer(
-        marks=_marks(curl, request, watcher),
+        marks=replace(_marks(curl, request, watcher), late=seen.late),
         error=error,
         status_code=curl.getinfo(pycurl.RESPONSE_CODE) or None,
         http_version=_VERSIONS.get(curl.getinfo(pycurl.INFO_HTTP_VERSION)),
         ip=curl.getinfo(pycurl.PRIMARY_IP) or None,
-        tried=tuple(dialer.tried),
+        tried=tuple(seen.dialer.tried),
         redirect_url=logical_url(request, _redirect_url(curl)),
         headers=reader.headers(),
         body_bytes=reader.body_bytes,

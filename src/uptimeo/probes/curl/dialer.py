@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 import pycurl
 
+from uptimeo.probes.curl.arrivals import Arrivals
 from uptimeo.probes.curl.transfer import Request
 
 _STARVED = (EMFILE, ENFILE, ENOBUFS, ENOMEM)
@@ -43,11 +44,12 @@ class Dialer:
     `starved` that the host had no socket for us.
     """
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, arrivals: Arrivals) -> None:
         self.tried: list[str] = []
         self.starved = False
         self.refusal: str | None = None
         self.unbound: str | None = None
+        self._arrivals = arrivals
         self._guard = request.guard
         self._name = request.route.dialled
         self._source = request.source
@@ -67,6 +69,8 @@ class Dialer:
         if self._source is not None and not self._bound(made, self._source):
             made.close()
             return pycurl.SOCKET_BAD
+        if made.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) == socket.SOCK_STREAM:
+            self._arrivals.prepare(made)
         self.tried.append(_shown(address))
         return _Lent(made.detach())
 

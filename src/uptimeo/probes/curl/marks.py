@@ -9,6 +9,20 @@ PROXY = "proxy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lateness:
+    """By how much later than it happened libcurl's marks were set, in µs: our own time.
+
+    `tls` has in it what we ourselves computed before the handshake's first message and after its
+    last; `first` and `last` are of the first and the last byte of the answer.
+    """
+
+    connect: int = 0
+    tls: int = 0
+    first: int = 0
+    last: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Marks:
     """libcurl's `*_TIME_T` figures of one transfer, in µs from its start; 0 is "not reached".
 
@@ -24,6 +38,7 @@ class Marks:
     starttransfer: int
     total: int
     tunnel: int | None = None
+    late: Lateness = Lateness()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,12 +85,42 @@ def measure(marks: Marks, *, tls: bool, literal: bool) -> Measured:
             break
         last = max(last, end)
     answered = step.phase is Phase.TRANSFER
+    before_ms, late_ms = _take_out(marks.late, values)
+    ttfb_ms = _less(_ms(min(marks.starttransfer, marks.total)), before_ms)
     return Measured(
         phases=Phases.of(values),
         reached=step.phase,
-        ttfb_ms=_ms(min(marks.starttransfer, marks.total)) if answered else None,
-        total_ms=_ms(marks.total),
+        ttfb_ms=ttfb_ms if answered else None,
+        total_ms=_less(_ms(marks.total), late_ms),
     )
+
+
+def _take_out(late: Lateness, values: dict[str, float]) -> tuple[float, float]:
+    """Take our own lateness out of the phases; what of it was before the first byte, and all.
+
+    How late we noticed the first byte shortens the wait and is time of the transfer: the rest of
+    the answer was on its way meanwhile.
+    """
+    taken = {
+        phase: min(values.get(phase, 0.0), _ms(us))
+        for phase, us in ((Phase.CONNECT, late.connect), (Phase.TLS, late.tls))
+    }
+    for phase, ms in taken.items():
+        if ms:
+            values[phase] = _less(values[phase], ms)
+    before = sum(taken.values())
+    if Phase.TRANSFER not in values:
+        return before, before
+    first = min(values[Phase.WAIT], _ms(late.first))
+    last = min(values[Phase.TRANSFER] + first, _ms(late.last))
+    values[Phase.WAIT] = _less(values[Phase.WAIT], first)
+    values[Phase.TRANSFER] = _less(values[Phase.TRANSFER] + first, last)
+    return before + first, before + last
+
+
+def _less(ms: float, less_ms: float) -> float:
+    """The difference in whole µs."""
+    return max(0.0, round(ms - less_ms, 3))
 
 
 class _Step(NamedTuple):

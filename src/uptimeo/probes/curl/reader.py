@@ -3,9 +3,13 @@
 from dataclasses import dataclass, field
 
 from uptimeo.probes.curl.transfer import Fault
+from uptimeo.probes.curl.unpacking import BrokenError, TooWideError, Unpacker
 
 MAX_HEADER_BYTES = 65_536
 MAX_HEADER_LINES = 300
+# After so many pieces of a body they have to be larger than this, in the mean: each is a call.
+_MANY_PIECES = 1000
+_LEAST_BYTES = 16
 
 
 @dataclass(slots=True)
@@ -13,9 +17,9 @@ class Reader:
     """Collects the last header block and the start of the body, and stops what is too large.
 
     `complete` says whether the headers came to their end: libcurl takes a connection that is closed
-    within them for one. `decodes` are the encodings that libcurl was told to ask for: it would
-    decompress any that it knows, of which brotli takes 16 MiB for each body, and also one within
-    another, which keeps our event loop busy without a byte of output. Both are refused.
+    within them for one. `decodes` are the encodings that were asked for: libcurl would decompress
+    any that it knows, and also one within another, which keeps our event loop busy without a byte
+    of output. Both are refused.
     """
 
     limit: int
@@ -25,10 +29,12 @@ class Reader:
     header_bytes: int = 0
     header_lines: int = 0
     body_bytes: int = 0
+    body_pieces: int = 0
     start: bytearray = field(default_factory=bytearray)
     refused: Fault | None = None
     reason: str | None = None
     complete: bool = False
+    unpacker: Unpacker | None = None
 
     def header(self, line: bytes) -> int | None:
         """One header line; anything but None ends the transfer."""
@@ -44,16 +50,33 @@ class Reader:
         if line.strip():
             return None
         self.complete = True
-        return -1 if self.decodes and self._is_encoded_otherwise() else None
+        if self.decodes and self._is_encoded_otherwise():
+            return -1
+        packed = self.decodes == ("br",) and self._encodings() == ["br"]
+        self.unpacker = Unpacker() if packed else None
+        return None
 
     def body(self, chunk: bytes) -> int | None:
         """A piece of the body; anything but None ends the transfer."""
+        self.body_pieces += 1
+        if self.unpacker is not None:
+            try:
+                chunk = self.unpacker.unpack(chunk, self.limit + 1 - self.body_bytes)
+            except TooWideError as error:
+                self.refused, self.reason = Fault.TOO_WIDE, str(error)
+                return -1
+            except BrokenError as error:
+                self.refused, self.reason = Fault.ENCODING, str(error)
+                return -1
         self.body_bytes += len(chunk)
         if (room := self.keep - len(self.start)) > 0:
             self.start += chunk[:room]
         if self.body_bytes > self.limit:
             compressed = self.decodes and bool(self._encodings())
             self.refused = Fault.EXPANDED if compressed else Fault.BODY_TOO_LARGE
+            return -1
+        if self.body_pieces > max(_MANY_PIECES, self.body_bytes / _LEAST_BYTES):
+            self.refused = Fault.CRUMBS
             return -1
         return None
 

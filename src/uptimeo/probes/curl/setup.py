@@ -92,7 +92,7 @@ def _configure_transfer(curl: Any, request: Request) -> None:
     left_ms = max(1, int(request.timeout_ms))
     curl.setopt(pycurl.TIMEOUT_MS, left_ms)
     curl.setopt(pycurl.CONNECTTIMEOUT_MS, left_ms)
-    if request.encodings:
+    if request.encodings and request.encodings != ("br",):  # that one is unpacked by ourselves
         curl.setopt(pycurl.ACCEPT_ENCODING, ", ".join(request.encodings))
     if request.http_version is not None:
         curl.setopt(pycurl.HTTP_VERSION, _http_version(request))
@@ -131,8 +131,16 @@ def _configure_method(curl: Any, request: Request) -> None:
             curl.setopt(pycurl.POSTFIELDS, request.body)
         curl.setopt(pycurl.CUSTOMREQUEST, request.method)
     # An empty Expect: without it libcurl waits a second for "100 Continue" before a large body.
-    lines = [_header_line(name, value) for name, value in (*request.all_headers, *_host(request))]
+    lines = [_header_line(name, value) for name, value in _own_headers(request)]
     curl.setopt(pycurl.HTTPHEADER, [*lines, b"Expect:"])
+
+
+def _own_headers(request: Request) -> tuple[tuple[str, str], ...]:
+    given = (*request.all_headers, *_host(request))
+    if request.encodings != ("br",):
+        return given
+    others = [pair for pair in given if pair[0].lower() != "accept-encoding"]
+    return (*others, ("Accept-Encoding", "br"))
 
 
 def _host(request: Request) -> tuple[tuple[str, str], ...]:

@@ -29,7 +29,10 @@ class Fault(Enum):
     ENCODING = auto()
     ENCODED_OTHERWISE = auto()
     EXPANDED = auto()
+    TOO_WIDE = auto()
     BODY_TOO_LARGE = auto()
+    CRUMBS = auto()
+    FLOOD = auto()
     HEADERS_TOO_LARGE = auto()
     FORBIDDEN = auto()
     SOURCE = auto()
@@ -106,6 +109,11 @@ class Request:
         """The headers, with the authorization among them."""
         given = () if self.authorization is None else (("Authorization", self.authorization),)
         return self.headers + given
+
+    @property
+    def most_wire_bytes(self) -> int:
+        """More than that no answer needs, with its headers, its frames, and its encryption."""
+        return 2 * self.max_body_bytes + 1_048_576
 
     @property
     def tunnels(self) -> bool:

@@ -22,10 +22,14 @@ _TUNNEL = (b"CONNECT tunnel established", b"Opened SOCKS connection")
 
 
 class Watcher:
-    """Takes note of one transfer's trace; of several handshakes, the last one's."""
+    """Takes note of one transfer's trace; of several handshakes, the last one's.
+
+    `hello_at` is when that one began, by `time.perf_counter`.
+    """
 
     def __init__(self, began: float) -> None:
         self.tunnel_us = 0
+        self.hello_at: float | None = None
         self._began = began
         self._presented = Presented(MAX_CERTIFICATES)
         self._agreed: re.Match[bytes] | None = None
@@ -40,6 +44,7 @@ class Watcher:
             self._presented.message(_CERTIFICATE, data, tls13=self._is_tls13)
         elif kind == _TLS_OUT and len(data) > _RECORD_HEADER_BYTES and data[0] == _CLIENT_HELLO:
             self._presented = Presented(MAX_CERTIFICATES)
+            self.hello_at = time.perf_counter()
 
     def handshake(self) -> Handshake:
         """What is known by now."""

@@ -3,6 +3,7 @@
 Not libcurl's work: a gRPC answer is judged by its trailers.
 """
 
+import asyncio
 from dataclasses import dataclass, field
 
 from h2.config import H2Configuration
@@ -23,6 +24,9 @@ from uptimeo.probes.failing import fail
 from uptimeo.probes.network.stream import Stream
 
 Headers = tuple[tuple[str, str], ...]
+# A frame may be of nine bytes, and each of them takes some work of ours. An answer has a few.
+_MAX_EVENTS = 300
+_PIECE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +61,7 @@ class Call:
         self._left = self._max = max_bytes
         self._connection = H2Connection(H2Configuration(header_encoding=None))
         self._id = 0
+        self._events = 0
 
     async def send(self, headers: Headers, body: bytes) -> None:
         """Preface, settings, headers and body, as one packet if it fits one."""
@@ -78,7 +83,9 @@ class Call:
 
     async def _receive(self) -> list[Event]:
         at = self._stream.at
-        if not (data := await self._stream.read()):
+        if self._stream.buffered():
+            await asyncio.sleep(0)  # other checks have their turn between two pieces
+        if not (data := await self._stream.read(_PIECE)):
             raise fail(ErrorType.EMPTY_RESPONSE, f"{at} closed the connection before its answer")
         if self._left == self._max and data.startswith(b"HTTP/1"):
             raise fail(ErrorType.PROTOCOL, f"{at} answers in HTTP/1, not in HTTP/2")
@@ -87,10 +94,15 @@ class Call:
             text = f"{at} sent more than {self._max} bytes before the end of its answer"
             raise fail(ErrorType.BODY_TOO_LARGE, text)
         try:
-            return self._connection.receive_data(data)
+            events = self._connection.receive_data(data)
         except (H2Error, UnicodeError) as error:
             text = f"{at} does not speak HTTP/2: {error or type(error).__name__}"
             raise fail(ErrorType.PROTOCOL, text) from error
+        self._events += len(events)
+        if self._events > _MAX_EVENTS:
+            text = f"{at} sent more than {_MAX_EVENTS} frames before the end of its answer"
+            raise fail(ErrorType.BODY_TOO_LARGE, text)
+        return events
 
     def _note(self, event: Event, reading: _Reading) -> None:
         at = self._stream.at

@@ -50,9 +50,21 @@ _FAULTS = {
         ErrorType.DECOMPRESSION,
         "the body from {at} is larger than {limit} bytes when decompressed (from {wire} bytes)",
     ),
+    Fault.TOO_WIDE: (
+        ErrorType.DECOMPRESSION,
+        "the body from {at} is not decompressed: {text}, and at most 2^22 are taken",
+    ),
     Fault.BODY_TOO_LARGE: (
         ErrorType.BODY_TOO_LARGE,
         "the body from {at} is larger than {limit} bytes",
+    ),
+    Fault.CRUMBS: (
+        ErrorType.PROTOCOL,
+        "the body from {at} comes in more than 1000 pieces of a few bytes",
+    ),
+    Fault.FLOOD: (
+        ErrorType.BODY_TOO_LARGE,
+        "{at} sent more than {most} bytes, of which {bytes} are its body",
     ),
     Fault.HEADERS_TOO_LARGE: (
         ErrorType.HEADERS_TOO_LARGE,
@@ -102,6 +114,7 @@ def explain(request: Request, transfer: Transfer, reached: Phase | str) -> Failu
         bytes=transfer.body_bytes,
         wire=transfer.wire_bytes,
         limit=request.max_body_bytes,
+        most=request.most_wire_bytes,
     )
     if error.fault is Fault.TIMEOUT:
         message += f" within {request.budget_ms} ms"

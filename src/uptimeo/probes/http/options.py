@@ -67,7 +67,7 @@ class HttpOptions(ProbeOptions):
     compressed: bool | Literal["gzip", "deflate", "br"] = Field(
         default=False,
         description="Whether to ask for a compressed answer, and decompress it: `true` for gzip or"
-        " deflate. `br` takes 16 MiB of memory for each answer, whatever its size.",
+        " deflate. A `br` answer whose window is above 4 MiB is refused.",
     )
     http_version: Literal["1.1", "2", "3"] | None = Field(
         default=None,

@@ -1,6 +1,7 @@
 """Did our own event loop stand still, so that its lateness was measured as the target's time?"""
 
 import asyncio
+import math
 from collections import deque
 from dataclasses import dataclass
 
@@ -19,10 +20,11 @@ class Lag:
 
 
 class LoopLag:
-    """Samples the lateness of the running loop; only above 20 ms is kept, of the last stalls."""
+    """Samples the lateness of the running loop, and keeps the last stalls: those above 20 ms."""
 
     def __init__(self) -> None:
         self._stalls: deque[tuple[float, float]] = deque(maxlen=_KEPT)
+        self._late_ms: deque[float] = deque(maxlen=_KEPT)
         self._awaited_s: float | None = None
 
     async def run(self) -> None:
@@ -32,8 +34,15 @@ class LoopLag:
             self._awaited_s = loop.time() + _EVERY_S
             await asyncio.sleep(_EVERY_S)
             now = loop.time()
-            if (late_ms := (now - self._awaited_s) * 1000) > _NOTABLE_MS:
+            late_ms = max(0.0, (now - self._awaited_s) * 1000)
+            self._late_ms.append(late_ms)
+            if late_ms > _NOTABLE_MS:
                 self._stalls.append((now, late_ms))
+
+    def p99_ms(self) -> float | None:
+        """How late the loop was at most 99 times of 100, lately; None before it was sampled."""
+        ranked = sorted(self._late_ms)
+        return ranked[max(0, math.ceil(len(ranked) * 0.99) - 1)] if ranked else None
 
     def since(self, began_s: float) -> Lag:
         """What was notable since that moment of the loop's clock, with a stall that just ended."""

@@ -46,6 +46,7 @@ _TEXTS = (
     ("closed the connection unexpectedly", ErrorType.EMPTY_RESPONSE),
     ("expected authentication request", ErrorType.PROTOCOL),
     ("invalid response to", ErrorType.PROTOCOL),
+    ("invalid authentication request", ErrorType.PROTOCOL),
     ("password", ErrorType.AUTHENTICATION),
     ("authentication", ErrorType.AUTHENTICATION),
     ("no pg_hba.conf entry", ErrorType.AUTHENTICATION),

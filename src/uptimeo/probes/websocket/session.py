@@ -1,9 +1,11 @@
 """How are WebSocket messages exchanged on a stream of ours? The only importer of wsproto."""
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from wsproto import ConnectionType, WSConnection
+from wsproto.connection import ConnectionState
 from wsproto.events import (
     AcceptConnection,
     BytesMessage,
@@ -21,6 +23,9 @@ from uptimeo.probes.failing import fail
 from uptimeo.probes.network.stream import Stream
 
 Headers = tuple[tuple[str, str], ...]
+# A frame may be of two bytes, and each of them takes some work of ours.
+_MAX_FRAMES = 1000
+_PIECE = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +43,7 @@ class WsSession:
     def __init__(self, stream: Stream, max_bytes: int) -> None:
         self._stream = stream
         self._left = self._max = max_bytes
+        self._frames = 0
         self._connection = WSConnection(ConnectionType.CLIENT)
         self._events: Iterator[Event] = iter(())
 
@@ -95,15 +101,34 @@ class WsSession:
 
     async def _next(self) -> Event:
         """The next event; pings are answered on the way."""
-        while (event := next(self._events, None)) is None:
+        while (event := self._parsed()) is None:
             await self._fill()
+        self._frames += 1
+        if self._frames > _MAX_FRAMES:
+            text = f"{self._stream.at} sent more than {_MAX_FRAMES} frames"
+            raise fail(ErrorType.BODY_TOO_LARGE, text)
         if isinstance(event, Ping):
             await self._stream.send(self._connection.send(event.response()))
         return event
 
+    def _parsed(self) -> Event | None:
+        """What is next in the bytes that were received; None if no whole event is."""
+        at = self._stream.at
+        try:
+            event = next(self._events, None)
+        except RemoteProtocolError as error:
+            text = f"{at} does not speak the WebSocket protocol: {error}"
+            raise fail(ErrorType.PROTOCOL, text) from error
+        # wsproto tells of a frame that is none as if it had been a frame that closes.
+        if isinstance(event, CloseConnection) and self._connection.state is ConnectionState.OPEN:
+            raise fail(ErrorType.PROTOCOL, f"{at} sent what is no WebSocket frame: {event.reason}")
+        return event
+
     async def _fill(self) -> None:
         at = self._stream.at
-        if not (data := await self._stream.read()):
+        if self._stream.buffered():
+            await asyncio.sleep(0)  # other checks have their turn between two pieces
+        if not (data := await self._stream.read(_PIECE)):
             raise fail(ErrorType.EMPTY_RESPONSE, f"{at} closed the connection without a word")
         self._left -= len(data)
         if self._left < 0:
@@ -111,10 +136,10 @@ class WsSession:
             raise fail(ErrorType.BODY_TOO_LARGE, text)
         try:
             self._connection.receive_data(data)
-            self._events = iter(list(self._connection.events()))
         except RemoteProtocolError as error:
             text = f"{at} does not speak the WebSocket protocol: {error}"
             raise fail(ErrorType.PROTOCOL, text) from error
+        self._events = self._connection.events()
 
 
 def _joined(parts: list[str | bytes]) -> str | bytes:
