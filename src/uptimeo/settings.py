@@ -178,14 +178,14 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
         raise FatalError(_explain(error, given)) from error
 
 
-def read_guard(environment: Mapping[str, str]) -> AddressGuard:
-    """Which addresses a person may check by hand: all, unless the variable is set.
+def read_guard(environment: Mapping[str, str], otherwise: str = "none") -> AddressGuard:
+    """Which addresses a person may check by hand: all, or `otherwise`, unless the variable is set.
 
     Raises FatalError as `read_settings` does.
     """
     text = environment.get(SETTING, "").strip()
     try:
-        return AddressGuard.of(text or "none")
+        return AddressGuard.of(text or otherwise)
     except ValueError as error:
         raise FatalError(f"{SETTING}: {text!r} is wrong: {error}") from error
 

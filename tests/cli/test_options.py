@@ -19,7 +19,7 @@ def read(*lines: str) -> tuple[GivenOption, ...]:
 
 
 def options(*lines: str, **flags: Any) -> ProbeOptions:
-    return validated(HttpOptions, URL | flags, read(*lines))
+    return validated(HttpOptions, URL | flags, read(*lines))[0]
 
 
 @pytest.mark.parametrize(
@@ -93,3 +93,16 @@ def test_what_cannot_be_read_is_refused_without_its_value(
 def test_what_a_flag_says_already_is_refused() -> None:
     with pytest.raises(click.UsageError, match="leave out one"):
         options("method=PUT", method="POST")
+
+
+def test_what_is_given_is_merged_into_what_was_there() -> None:
+    kept = {"tls": {"verify": False, "server_name": "old.example"}, "cookies": False}
+    given = read("tls.server_name=new.example", "http_version=2")
+    _, values = validated(HttpOptions, URL, given, kept)
+
+    assert values == URL | {
+        "tls": {"verify": False, "server_name": "new.example"},
+        "cookies": False,
+        "http_version": "2",
+    }
+    assert kept["tls"] == {"verify": False, "server_name": "old.example"}

@@ -14,7 +14,14 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.evidence import matrix_dns, matrix_mail, matrix_starttls, matrix_web
+from tests.evidence import (
+    matrix_dns,
+    matrix_httpbin,
+    matrix_mail,
+    matrix_services,
+    matrix_starttls,
+    matrix_web,
+)
 from tests.evidence.matrix_rows import Expected, Program, resolved
 from tests.support.programs import Place
 from tests.support.zoo import Zoo
@@ -25,9 +32,11 @@ from uptimeo.probes.registry import ProbeRegistry
 
 _PROGRAMS = (
     *matrix_web.PROGRAMS,
+    *matrix_httpbin.PROGRAMS,
     *matrix_mail.PROGRAMS,
     *matrix_starttls.PROGRAMS,
     *matrix_dns.PROGRAMS,
+    *matrix_services.PROGRAMS,
 )
 _TIMEOUT_MS = 3000
 
@@ -41,10 +50,7 @@ def main(wanted: Sequence[str]) -> int:
             continue
         path = program.find()
         if path is None:
-            print(
-                f"\n{program.name}: skipped: {program.name} is not installed"
-                f" (Debian package {program.package})"
-            )
+            print(f"\n{program.name}: skipped: {program.name} is not installed ({program.package})")
             skipped += 1
             continue
         print(f"\n{program.name}")
@@ -94,7 +100,7 @@ def _print(expected: Expected, result: ProbeResult, *, right: bool) -> None:
     came = result.failure.type.value if result.failure else "up"
     took = f"{result.total_ms:8.2f} ms" if result.total_ms is not None else " " * 11
     mark = "ok   " if right else "WRONG"
-    print(f"  {mark} {kind:5} {expected.says:58} {wanted:31} {came:31} {took}")
+    print(f"  {mark} {kind:10} {expected.says:58} {wanted:31} {came:31} {took}")
     if not right and result.failure is not None:
         print(f"        {result.failure.message}")
 

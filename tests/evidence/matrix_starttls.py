@@ -1,4 +1,4 @@
-"""Rows of the matrix: databases, a directory and a chat server, asked for TLS."""
+"""Rows of the matrix: databases, a directory and a chat server, asked for TLS; PostgreSQL asked."""
 
 import os
 import shutil
@@ -6,13 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-from tests.evidence.matrix_rows import TRUSTING, Expected, Program
+from tests.evidence.matrix_rows import AUTHORITY, TRUSTING, Expected, Program
 from tests.support.programs import HOST, Place, find, me
 from uptimeo.domain.result import ErrorType
 from uptimeo.storage.local import LocalServer
 
 _WITHOUT_TLS = "127.0.77.2"  # loopback, where no other PostgreSQL listens
+_PASSWORD = "hunter2"
 # What comes of it if a server is spoken to in a language that it does not know: it says nothing.
 _OF_STRANGERS = {
     "postgres": ErrorType.FIRST_BYTE_TIMEOUT,
@@ -66,7 +68,9 @@ def _postgres(program: str, place: Place) -> Iterator[None]:
             shutil.chown(path, user)
     data.chmod(0o700)
     key.chmod(0o600)
-    place.run([f"{Path(program).parent}/initdb", "-D", str(data), "--no-sync"], user=user)
+    word = place.write("password", _PASSWORD)
+    rules = ["--no-sync", "--username=ann", "--auth=scram-sha-256", f"--pwfile={word}"]
+    place.run([f"{Path(program).parent}/initdb", "-D", str(data), *rules], user=user)
     wheel = LocalServer(place.folder("wheel"), (f"listen_addresses={_WITHOUT_TLS}",))
     options = (
         f"listen_addresses={HOST}",
@@ -151,6 +155,43 @@ VirtualHost "localhost"
         yield
 
 
+def _queried(says: str, error: ErrorType | None = None, **given: Any) -> Expected:
+    """A query over TLS by the user, the password and the database given, or the right ones."""
+    user, password = given.pop("user", "ann"), given.pop("password", _PASSWORD)
+    database = given.pop("database", "postgres")
+    url = f"postgresql://{user}:{password}@localhost:{{postgres}}/{database}"
+    return Expected(says=says, url=url, options={"ca_pem": AUTHORITY, **given}, error=error)
+
+
+_QUERIES = (
+    _queried("a query", query="SELECT count(*) FROM pg_database", min=3),
+    _queried("another value than expected", ErrorType.ASSERTION, query="SELECT 1", equals=2),
+    _queried("a value that matches", query="SHOW server_version", matches=r"^\d+"),
+    _queried("no rows, which is expected", query="SELECT 1 WHERE false", max_rows=0),
+    _queried("fewer rows than expected", ErrorType.ASSERTION, query="SELECT 1", min_rows=2),
+    _queried("a mistake in the query", ErrorType.QUERY, query="SELEKT 1"),
+    _queried("a query that would write", ErrorType.QUERY, query="CREATE TABLE a (b int)"),
+    _queried("a query that takes too long", ErrorType.TIMEOUT, query="SELECT pg_sleep(9)"),
+    _queried("another password", ErrorType.AUTHENTICATION, password="wrong"),
+    _queried("a user that is not there", ErrorType.AUTHENTICATION, user="bob"),
+    _queried("a database that is not there", ErrorType.UNEXPECTED, database="nothing"),
+    Expected(
+        says="a certificate that is not trusted",
+        url=f"postgresql://ann:{_PASSWORD}@localhost:{{postgres}}/postgres?sslmode=verify-full",
+        error=ErrorType.TLS_UNTRUSTED,
+    ),
+    Expected(
+        says="without TLS",
+        url=f"postgresql://ann:{_PASSWORD}@localhost:{{postgres}}/postgres?sslmode=disable",
+    ),
+    Expected(
+        says="TLS of a server that has none",
+        url=f"postgresql://ann@{_WITHOUT_TLS}/postgres?sslmode=require",
+        error=ErrorType.TLS,
+    ),
+)
+
+
 def _newest_postgres() -> str | None:
     """Debian does not put it where programs are looked for."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
@@ -163,7 +204,7 @@ PROGRAMS = (
         package="postgresql",
         find=_newest_postgres,
         start=_postgres,
-        checks=_secured("postgres", _refused("postgres", f"{_WITHOUT_TLS}:5432")),
+        checks=_secured("postgres", _refused("postgres", f"{_WITHOUT_TLS}:5432"), *_QUERIES),
     ),
     Program(
         name="MariaDB",

@@ -46,10 +46,10 @@ _PLANTED: Mapping[str, World] = {
         simulation.Simulation, timing=simulation.UncheckedTiming(margin=0.0), rate_error=0.05
     ),
     "hears nobody": partial(_going_on, elector=simulation.HearsNobody),
-    "breaks its promise": partial(_going_on, elector=simulation.PromisesNothing),
+    "breaks its promise": partial(_going_on, elector=simulation.PromisesNothing, slow_share=0.4),
     "forgets that it gave up": partial(_going_on, elector=simulation.ForgetsThatItGaveUp),
-    "takes a theft for its own": partial(
-        _going_on, elector=simulation.MistakesATheftForItsOwn, slow_share=0.4
+    "begins beside a rival": partial(
+        _going_on, elector=simulation.BeginsBesideARival, slow_share=0.4
     ),
 }
 

@@ -9,6 +9,7 @@ from uptimeo.domain.heartbeat import Heartbeat, Origin
 from uptimeo.domain.monitor import DatacenterId, Monitor, MonitorId, Thresholds
 from uptimeo.domain.result import ErrorType, Failure, Phases, ProbeResult
 from uptimeo.domain.verdict import judge
+from uptimeo.leader.elector import Elector
 from uptimeo.probes.base import ProbeOptions
 from uptimeo.storage.monitors import MonitorRow
 
@@ -110,3 +111,9 @@ def environment(**changes: str | None) -> Mapping[str, str]:
         "UPTIMEO_INSTANCE": "agent-1",
     }
     return {key: value for key, value in (fields | changes).items() if value is not None}
+
+
+def listen(elector: Elector, begin: float, end: float, others: int = 0) -> None:
+    """Ask the other agents as `Peers` does, without an answer."""
+    for step in range(int((end - begin) / 0.25) + 1):
+        elector.asking_peers(begin + step * 0.25, others)

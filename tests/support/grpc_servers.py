@@ -27,9 +27,16 @@ class _Guarded(grpc.ServerInterceptor):  # type: ignore[misc]  # grpcio has no t
 
 @contextmanager
 def grpc_server(
-    services: Mapping[str, str], *, authority: Authority | None = None, guarded: bool = False
+    services: Mapping[str, str],
+    *,
+    authority: Authority | None = None,
+    pair: tuple[bytes, bytes] | None = None,
+    guarded: bool = False,
 ) -> Iterator[int]:
-    """The port of a server that says this of its services, by the names of the statuses."""
+    """The port of a server that says this of its services, by the names of the statuses.
+
+    With TLS by a certificate of the authority, or by a key and its chain in PEM.
+    """
     server = grpc.server(
         ThreadPoolExecutor(max_workers=4), interceptors=[_Guarded()] if guarded else []
     )
@@ -37,11 +44,12 @@ def grpc_server(
     for name, status in services.items():
         servicer.set(name, HealthCheckResponse.ServingStatus.Value(status))
     health_pb2_grpc.add_HealthServicer_to_server(servicer, server)
-    if authority is None:
-        port = server.add_insecure_port(f"{HOST}:0")
-    else:
+    if authority is not None:
         leaf = authority.ca.issue_cert(HOST, "localhost")
         pair = (leaf.private_key_pem.bytes(), b"".join(b.bytes() for b in leaf.cert_chain_pems))
+    if pair is None:
+        port = server.add_insecure_port(f"{HOST}:0")
+    else:
         port = server.add_secure_port(f"{HOST}:0", grpc.ssl_server_credentials([pair]))
     server.start()
     try:

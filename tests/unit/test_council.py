@@ -82,6 +82,32 @@ def test_an_answer_of_the_database_voids_what_was_said() -> None:
     council = Council()
     council.hear(A, CUT + 1, word(0.1, TERM + 1))
 
-    council.forget()
+    council.answered(CUT + 1.1)
 
-    assert council.objection(CUT + 1, TERM, CUT) is Objection.NONE
+    assert council.objection(CUT + 1.1, TERM, CUT) is Objection.NONE
+
+
+@pytest.mark.parametrize(
+    ("said", "expected"),
+    [
+        (word(None, holds=True), True),
+        (word(0.1, holds=True), False),
+        (word(None), False),
+    ],
+)
+def test_a_rival_is_one_that_leads_without_the_database(said: Word, *, expected: bool) -> None:
+    council = Council()
+    council.hear(A, CUT, said)
+    council.answered(CUT + 0.1)
+
+    assert council.has_rival(CUT + 0.2) is expected
+
+
+def test_a_rival_that_falls_silent_or_gives_up_is_none() -> None:
+    council = Council()
+    council.hear(A, CUT, word(None, holds=True))
+    silent = council.has_rival(CUT + DOUBT_S)
+    council.hear(A, CUT + 0.2, word(None))
+
+    assert not silent
+    assert not council.has_rival(CUT + 0.3)

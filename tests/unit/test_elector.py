@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.builders import listen
 from uptimeo.domain.errors import FatalError
 from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
 from uptimeo.leader.elector import Change, Elector, LeaseTiming, OfflineMode
@@ -24,7 +25,9 @@ def candidates() -> Iterator[UUID]:
 
 
 def an_elector(offline: OfflineMode = OfflineMode.STRICT) -> Elector:
-    return Elector(TIMING, offline, candidates().__next__)
+    elector = Elector(TIMING, offline, candidates().__next__)
+    listen(elector, T0 - 5, T0)
+    return elector
 
 
 def answer(*, held: bool, term: int = 5, seq: int = 10, holder: str | None = "b") -> LeaseAnswer:
@@ -280,6 +283,7 @@ def test_the_continuing_leader_goes_on_while_nobody_reaches_the_database() -> No
     permitted = []
     for second in range(1, 3600):
         elector.unreachable(T0 + second)
+        listen(elector, T0 + second, T0 + second + 0.9)
         permitted.append(elector.may_start(T0 + second + 0.9))
 
     assert all(permitted)
@@ -326,6 +330,7 @@ def test_an_outage_is_news_once_and_only_after_the_trust_has_ended(
 ) -> None:
     elector = a_leader(offline)
 
+    listen(elector, T0 - 5, T0 + TRUST_S + 1)
     told = [elector.unreachable(T0 + after) for after in (1, 2, TRUST_S, TRUST_S + 1)]
 
     assert told == [Change.NONE, Change.NONE, change, Change.NONE]

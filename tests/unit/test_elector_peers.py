@@ -6,9 +6,10 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.builders import listen
 from uptimeo.domain.lease import LeaseAnswer
 from uptimeo.domain.peer import GivenUp, Word
-from uptimeo.leader.elector import Change, Elector, LeaseTiming, OfflineMode
+from uptimeo.leader.elector import LISTEN_S, Change, Elector, LeaseTiming, OfflineMode
 
 TIMING = LeaseTiming()
 T0 = 1000.0
@@ -36,6 +37,7 @@ def answer(*, held: bool, term: int = 5, seq: int = 10) -> LeaseAnswer:
 def a_leader_cut_off(offline: OfflineMode = OfflineMode.CONTINUE) -> Elector:
     """Granted at T0; the requests since T0 + 1 found no database."""
     elector = an_elector(offline)
+    listen(elector, T0 - 5, LATE)
     elector.answered(T0, T0, answer(held=True))
     elector.request(T0 + 1)
     elector.unreachable(T0 + 2)
@@ -141,20 +143,82 @@ def test_a_term_given_up_is_told_until_the_database_answers() -> None:
 def test_after_a_restart_it_listens_before_it_goes_on() -> None:
     elector = an_elector()
 
-    elector.resume(T0, term=5, candidate=UUID(int=7), confirmed_ago_s=60, listen_s=1.0)
+    elector.resume(T0, term=5, candidate=UUID(int=7), confirmed_ago_s=60)
+    before = elector.may_start(T0)
+    listen(elector, T0, T0 + LISTEN_S, others=1)
 
-    assert not elector.may_start(T0 + 0.9)
-    assert elector.may_start(T0 + 1.0)
+    assert not before
+    assert not elector.may_start(T0 + LISTEN_S - 0.01)
+    assert elector.may_start(T0 + LISTEN_S)
+
+
+def test_after_a_pause_it_listens_before_it_goes_on() -> None:
+    elector = a_leader_cut_off()
+    assert elector.may_start(LATE)
+
+    elector.unreachable(LATE)
+
+    wakes = LATE + 2
+    asleep = elector.may_start(wakes)
+    elector.unreachable(wakes)
+    listen(elector, wakes, wakes + LISTEN_S, others=1)
+
+    assert not asleep
+    assert not elector.may_start(wakes + LISTEN_S - 0.01)
+    assert elector.may_start(wakes + LISTEN_S)
 
 
 def test_after_a_restart_a_peer_that_led_since_ends_its_old_term() -> None:
     elector = an_elector()
-    elector.resume(T0, term=5, candidate=UUID(int=7), confirmed_ago_s=60, listen_s=1.0)
+    elector.resume(T0, term=5, candidate=UUID(int=7), confirmed_ago_s=60)
 
     leading = Word(answered_ago_s=None, term=6, holds=True)
 
     assert elector.heard(PEER, T0 + 0.1, T0 + 0.1, leading) is Change.YIELDED
+    listen(elector, T0, T0 + 2, others=1)
     assert not elector.may_start(T0 + 2)
+
+
+def test_one_that_leads_at_its_start_listens_to_the_others_before_it_begins() -> None:
+    elector = an_elector()
+    elector.answered(T0, T0, answer(held=True))
+    asleep = elector.may_start(T0)
+    elector.asking_peers(T0 + 0.1, others=1)
+    deaf = elector.may_start(T0 + 0.1)
+
+    elector.heard(PEER, T0 + 0.1, T0 + 0.2, reaching(term=0))
+
+    assert (asleep, deaf, elector.may_start(T0 + 0.2)) == (False, False, True)
+
+
+def test_one_that_is_alone_begins_at_once() -> None:
+    elector = an_elector()
+    elector.asking_peers(T0, others=0)
+    elector.answered(T0, T0, answer(held=True))
+
+    assert elector.may_start(T0)
+
+
+def test_a_leader_that_paused_while_the_database_answers_need_not_listen() -> None:
+    elector = an_elector()
+    elector.asking_peers(T0, others=0)
+    elector.answered(T0, T0, answer(held=True))
+    elector.asking_peers(T0 + 2, others=1)
+
+    assert elector.may_start(T0 + 2)
+
+
+def test_a_new_leader_begins_when_the_one_without_a_database_has_given_up() -> None:
+    elector = an_elector()
+    listen(elector, T0 - 2, T0)
+    elector.heard(PEER, T0, T0, Word(answered_ago_s=None, term=5, holds=True))
+    elector.answered(T0, T0 + 0.01, answer(held=True, term=7))
+
+    before = elector.may_start(T0 + 0.1)
+    elector.heard(PEER, T0 + 0.2, T0 + 0.2, Word(answered_ago_s=None, term=7, holds=False))
+
+    assert not before
+    assert elector.may_start(T0 + 0.2)
 
 
 # What a standby says, and does.
@@ -201,16 +265,18 @@ def test_who_asks_to_steal_does_not_say_that_the_database_is_gone() -> None:
     assert elector.word(T0 + 6).answered_ago_s is not None
 
 
-def test_a_theft_of_unknown_outcome_is_not_found_to_be_ones_own() -> None:
+def test_a_lease_won_right_after_a_promise_waits_for_who_was_promised() -> None:
     elector = a_standby()
-    for step in range(1, 14):
-        elector.answered(T0 + step * 0.25, T0 + step * 0.25, answer(held=False))
-    before = elector.request(T0 + 3.3)
+    listen(elector, T0 - 2, T0 + 2, others=1)
+    elector.unreachable(T0 + 1.9)
+    elector.word(T0 + 2)
 
-    elector.unreachable(T0 + 4.3)
+    elector.answered(T0 + 2.1, T0 + 2.2, answer(held=True, term=6))
+    before = elector.may_start(T0 + 2.2)
+    elector.heard(PEER, T0 + 2.25, T0 + 2.3, gone(term=6))
 
-    assert before.may_steal
-    assert elector.request(T0 + 4.5).candidate != before.candidate
+    assert not before
+    assert elector.may_start(T0 + 2.3)
 
 
 def test_one_who_slept_between_two_answers_watches_the_lease_anew() -> None:

@@ -21,10 +21,17 @@ PATIENCE_S = 10.0
 
 
 class Ear:
-    """Collects what one agent hears."""
+    """Collects what one agent hears, and says that it knows a term."""
 
     def __init__(self) -> None:
         self.words: asyncio.Queue[Word] = asyncio.Queue()
+        self.term = 0
+
+    def asking_peers(self, others: int) -> None:
+        """Nothing depends on it here."""
+
+    def word(self) -> Word:
+        return Word(answered_ago_s=0.5, term=self.term, holds=False)
 
     def hear(self, speaker: UUID, asked_at: float, word: Word) -> None:
         self.words.put_nowait(word)
@@ -35,12 +42,12 @@ async def talking(
     ear: Ear, term: int, *addresses: str, key: bytes = KEY, datacenter: DatacenterId = VA
 ) -> AsyncIterator[Peers]:
     """An agent that says it knows that term, while it runs."""
+    ear.term = term
     peers = Peers(
         datacenter=datacenter,
         listen=(HOST, 0),
         book=PeerBook(key=key, addresses=addresses),
-        speak=lambda: Word(answered_ago_s=0.5, term=term, holds=False),
-        hear=ear.hear,
+        candidacy=ear,
         log=LogBook().log,
     )
     await peers.open()
@@ -148,8 +155,7 @@ async def test_an_agent_that_cannot_listen_says_so_and_has_no_address() -> None:
             datacenter=VA,
             listen=(HOST, taken.getsockname()[1]),
             book=None,
-            speak=lambda: Word(answered_ago_s=None, term=0, holds=False),
-            hear=ear.hear,
+            candidacy=ear,
             log=LogBook().log,
         )
 

@@ -18,7 +18,7 @@ from uptimeo.leader.election import Election
 from uptimeo.leader.elector import Elector, LeaseTiming, OfflineMode, Standing
 from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
 from uptimeo.leader.partitions import PartitionKeeper
-from uptimeo.leader.peers import LISTEN_S, Peers
+from uptimeo.leader.peers import Peers
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.succession import Succession
 from uptimeo.probes.registry import ProbeRegistry
@@ -159,9 +159,7 @@ def _candidacy(
         timing = LeaseTiming.of(settings.lease_ttl_s)
     elector = Elector(timing, OfflineMode(settings.offline), uuid4, settings.offline_limit_s)
     if (term := welcome.resumed) is not None:
-        listen_s = LISTEN_S if welcome.peers and welcome.peers.addresses else 0.0
-        ago_s = confirmed_ago_s(term)
-        elector.resume(boottime(), term.term, term.candidate, ago_s, listen_s)
+        elector.resume(boottime(), term.term, term.candidate, confirmed_ago_s(term))
     lease = Lease(conninfo, datacenter, settings.instance, timedelta(seconds=timing.ttl))
     election = Election(
         datacenter=datacenter,
@@ -192,8 +190,7 @@ def _peers(settings: Settings, welcome: Welcome, election: Election, log: Log) -
         datacenter=DatacenterId(settings.datacenter_id),
         listen=settings.peer_address(welcome.host),
         book=welcome.peers,
-        speak=election.word,
-        hear=election.hear,
+        candidacy=election,
         log=log,
     )
 

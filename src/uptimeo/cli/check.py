@@ -2,26 +2,26 @@
 
 import asyncio
 import json
-import os
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import click
+from click.core import ParameterSource
 from pydantic import ValidationError
 from rich.console import Console
 
-from uptimeo.cli.options import GivenOption, read_options, validated
+from uptimeo.cli.checking import check_row, check_url
+from uptimeo.cli.options import GivenOption, complaint, read_options, validated, without_credentials
 from uptimeo.cli.request import read_body, read_headers
-from uptimeo.cli.waterfall import Waterfall, result_as_json
-from uptimeo.domain.monitor import Thresholds
-from uptimeo.domain.result import ProbeResult
-from uptimeo.domain.text import one_line
-from uptimeo.domain.verdict import Status, judge
-from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions
+from uptimeo.cli.waterfall import Waterfall, beat_as_json
+from uptimeo.domain.monitor import Monitor, MonitorId, Thresholds
+from uptimeo.domain.verdict import Status
+from uptimeo.probes.base import Probe, ProbeOptions
 from uptimeo.probes.registry import ProbeRegistry
-from uptimeo.settings import read_exec_file, read_guard
 
 _LONGEST_TIMEOUT_S = 3600
+_DAY_S = 86_400
 _EXIT_CODES = {
     Status.UP: 0,
     Status.DEGRADED: 0,
@@ -29,21 +29,12 @@ _EXIT_CODES = {
     Status.DOWN: 1,
     Status.UNKNOWN: 2,
 }
-_OPTION_OF_FIELD = {
-    "url": "URL",
-    "method": "--method",
-    "headers": "--header",
-    "body": "--data",
-    "expected_status": "--expect-status",
-    "follow_redirects": "--no-redirects",
-    "verify_tls": "--insecure",
-    "ca_pem": "--ca-file",
-}
 
 
 class _Given(TypedDict):
     """The command's options after their callbacks, by parameter name."""
 
+    from_monitor: int | None
     method: str | None
     headers: dict[str, str] | None
     body: Any
@@ -54,6 +45,8 @@ class _Given(TypedDict):
     ca_pem: str | None
     warning_ms: int | None
     critical_ms: int | None
+    retries: int
+    retry_delay_ms: int
     options: tuple[GivenOption, ...]
     as_json: bool
 
@@ -81,7 +74,13 @@ def _read_ca_file(
 
 
 @click.command("check")
-@click.argument("url")
+@click.argument("url", required=False)
+@click.option(
+    "--from-monitor",
+    type=int,
+    metavar="ID",
+    help="Instead of URL: exactly what the row of that monitor says, with the agent's rules.",
+)
 @click.option("-X", "--method", help="Request method.  [default: GET; POST with --data]")
 @click.option(
     "-H",
@@ -140,6 +139,21 @@ def _read_ca_file(
     help="Critical if the total is above this many milliseconds.",
 )
 @click.option(
+    "--retries",
+    type=click.IntRange(0, 10),
+    default=0,
+    metavar="N",
+    help="Try again if the target fails.",
+)
+@click.option(
+    "--retry-delay",
+    "retry_delay_ms",
+    type=click.IntRange(0, 3_600_000),
+    default=0,
+    metavar="MS",
+    help="From a failed try to the next.",
+)
+@click.option(
     "-o",
     "--option",
     "options",
@@ -150,12 +164,13 @@ def _read_ca_file(
 )
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead.")
 @click.pass_context
-def check(context: click.Context, url: str, **given: Unpack[_Given]) -> None:
+def check(context: click.Context, url: str | None, **given: Unpack[_Given]) -> None:
     """Check URL once, now, and show where the time went.
 
-    Needs no database and stores nothing. Each phase of the last request is a line: name lookup
-    (dns), TCP connection (connect), TLS handshake (tls), sending the request (send), waiting
-    for the first byte (wait), reading the answer (transfer). Earlier hops are "redirect".
+    Stores nothing, and needs a database for --from-monitor only. A line is a phase: name lookup
+    (dns), TCP connection (connect), TLS handshake (tls), sending (send), waiting for the first
+    byte (wait), reading the answer (transfer), and what is particular to the type. The phases are
+    those of the last request; the ones before it, for redirects, are "redirect".
 
     \b
     Exit status:
@@ -174,19 +189,33 @@ def check(context: click.Context, url: str, **given: Unpack[_Given]) -> None:
       uptimeo check https://example.com -o \\
         assertions='[{"kind": "json", "path": "$.status", "equals": "ok"}]'
       uptimeo check https://example.com --json | jq .phases.wait_ms
+      uptimeo check ping://10.0.0.7 -o count=10
+      uptimeo check smtp://mail.example.com:587 -o security=starttls
+      uptimeo check --from-monitor 3
     """
-    _refuse_contradictions(given)
-    options, result = asyncio.run(_probe_once(url, given))
-    thresholds = Thresholds(warning_ms=given["warning_ms"], critical_ms=given["critical_ms"])
-    status = judge(result, thresholds)
-    if given["as_json"]:
-        click.echo(json.dumps(result_as_json(result, status, options.target), indent=2))
+    if given["from_monitor"] is not None:
+        _refuse_the_rest(context)
+        beat = asyncio.run(check_row(given["from_monitor"]))
+    elif url is not None:
+        _refuse_contradictions(given)
+        beat = asyncio.run(check_url(lambda registry: _monitor(url, given, registry)))
     else:
-        shown = Waterfall(
-            target=options.target, result=result, status=status, thresholds=thresholds
-        )
-        Console(highlight=False).print(shown)
-    context.exit(_EXIT_CODES[status])
+        raise click.UsageError("what is to be checked: URL, or --from-monitor ID?")
+    if given["as_json"]:
+        click.echo(json.dumps(beat_as_json(beat), indent=2))
+    else:
+        Console(highlight=False).print(Waterfall.of(beat))
+    context.exit(_EXIT_CODES[beat.status])
+
+
+def _refuse_the_rest(context: click.Context) -> None:
+    """The row says everything: what is given beside its id would not be exactly it."""
+    for parameter in context.command.params:
+        if parameter.name in ("from_monitor", "as_json"):
+            continue
+        if context.get_parameter_source(str(parameter.name)) is ParameterSource.COMMANDLINE:
+            named = parameter.opts[-1] if parameter.param_type_name == "option" else "URL"
+            raise click.UsageError(f"--from-monitor checks what the row says: leave out {named}")
 
 
 def _refuse_contradictions(given: _Given) -> None:
@@ -197,32 +226,33 @@ def _refuse_contradictions(given: _Given) -> None:
         raise click.UsageError(f"--warning {warning} must not be above --critical {critical}")
 
 
-async def _probe_once(url: str, given: _Given) -> tuple[ProbeOptions, ProbeResult]:
-    registry = ProbeRegistry.installed()
-    try:
-        probe = _probe_for(url, registry)
-        options = _options_for(probe, url, given)
-        context = ProbeContext(
-            timeout_ms=given["timeout_ms"],
-            guard=read_guard(os.environ),
-            exec_file=read_exec_file(os.environ),
-        )
-        return options, await probe.probe(options, context)
-    finally:
-        await registry.aclose()
+def _monitor(url: str, given: _Given, registry: ProbeRegistry) -> Monitor:
+    """What the command line says, as if it were a row."""
+    options = _options_for(_probe_for(url, registry), url, given)
+    return Monitor(
+        id=MonitorId(0),
+        name=options.target,
+        type=url.partition("://")[0].lower(),
+        target=options.target,
+        interval_s=_DAY_S,  # long enough for every retry
+        timeout_ms=given["timeout_ms"],
+        thresholds=Thresholds(warning_ms=given["warning_ms"], critical_ms=given["critical_ms"]),
+        keep_body=False,
+        options=options,
+        retries=given["retries"],
+        retry_delay_ms=given["retry_delay_ms"],
+    )
 
 
 def _probe_for(url: str, registry: ProbeRegistry) -> Probe[Any]:
     scheme, found, _ = url.partition("://")
+    shown = without_credentials(url)
     if not found:
-        shown = _without_credentials(url)
         raise click.UsageError(f"URL '{shown}' has no scheme: write https://{shown} or http://...")
     probe = registry.get(scheme)
     if probe is None:
         known = ", ".join(f"{name}://" for name in registry.names())
-        raise click.UsageError(
-            f"URL '{_without_credentials(url)}' cannot be checked: the known schemes are {known}"
-        )
+        raise click.UsageError(f"URL '{shown}' cannot be checked: the known schemes are {known}")
     return probe
 
 
@@ -238,34 +268,27 @@ def _options_for(probe: Probe[Any], url: str, given: _Given) -> ProbeOptions:
         "verify_tls": False if given["insecure"] else None,
         "ca_pem": given["ca_pem"],
     }
-    takes_method = "method" in probe.options.model_fields
-    if takes_method and given["method"] is None and given["body"] is not None:
+    takes = probe.options.model_fields
+    if "method" in takes and given["method"] is None and given["body"] is not None:
         wanted["method"] = "POST"
-    present = {field: value for field, value in wanted.items() if value is not None}
+    flags = {field: value for field, value in wanted.items() if value is not None}
+    options = given["options"]
+    if "tls" in takes and "verify_tls" not in takes:
+        options = (*options, *_within_tls(flags, options))
     try:
-        return validated(probe.options, present, given["options"])
+        return validated(probe.options, flags, options)[0]
     except ValidationError as error:
-        raise click.UsageError(_complaint(error, present)) from error
+        scheme = url.partition("://")[0]
+        raise click.UsageError(complaint(error, scheme, flags)) from error
 
 
-def _complaint(error: ValidationError, present: dict[str, Any]) -> str:
-    """The first fault as one line: the option, its value unless that may be secret, and why."""
-    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
-    field = str(fault["loc"][0]) if fault["loc"] else ""
-    option = _OPTION_OF_FIELD.get(field, field)
-    if field and field not in present:
-        option = f"--option {'.'.join(str(part) for part in fault['loc'])}"
-    if fault["type"] == "extra_forbidden":
-        scheme = present["url"].partition("://")[0]
-        return f"{option} means nothing to a check of {scheme}://"
-    why = one_line(fault["msg"].removeprefix("Value error, "), 200)
-    if field in present and field in ("url", "method", "expected_status"):
-        option = f"{option} '{_without_credentials(str(present[field]))}'"
-    return f"{option}: {why}" if option else why
-
-
-def _without_credentials(url: str) -> str:
-    """A URL for a message, even one that cannot be parsed."""
-    scheme, found, rest = url.rpartition("://")
-    host, slash, path = rest.partition("/")
-    return one_line(f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}", 80)
+def _within_tls(flags: dict[str, Any], given: Sequence[GivenOption]) -> Iterator[GivenOption]:
+    """`--insecure` and `--ca-file`, taken out of the flags, for a type with TLS in one object."""
+    named = {option.path for option in given}
+    for flag, name in (("verify_tls", "verify"), ("ca_pem", "ca_pem")):
+        if flag not in flags:
+            continue
+        path, value = ("tls", name), flags.pop(flag)
+        if path in named or ("tls",) in named:
+            raise click.UsageError(f"--option {'.'.join(path)} and the flag for it: leave out one")
+        yield GivenOption(path, value, str(value))

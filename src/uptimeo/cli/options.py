@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,17 @@ from uptimeo.domain.text import one_line
 from uptimeo.probes.base import ProbeOptions
 
 _MAX_FILE_BYTES = 1_048_576
+_NOTHING: Mapping[str, Any] = {}
+_FLAGS = {
+    "url": "URL",
+    "method": "--method",
+    "headers": "--header",
+    "body": "--data",
+    "expected_status": "--expect-status",
+    "follow_redirects": "--no-redirects",
+    "verify_tls": "--insecure",
+    "ca_pem": "--ca-file",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +55,14 @@ def read_options(
 
 
 def validated(
-    model: type[ProbeOptions], flags: Mapping[str, Any], given: Sequence[GivenOption]
-) -> ProbeOptions:
-    """The options of a probe. Raises ValidationError, and UsageError for what is said twice.
+    model: type[ProbeOptions],
+    flags: Mapping[str, Any],
+    given: Sequence[GivenOption],
+    kept: Mapping[str, Any] = _NOTHING,
+) -> tuple[ProbeOptions, dict[str, Any]]:
+    """The options of a probe, and the values that a row would hold for them.
 
+    `kept` is what was there before. Raises ValidationError, and UsageError for what is said twice.
     Of `http_version=2` only the model knows whether it is a number or a text: what it refuses as
     JSON is tried as the text that it was.
     """
@@ -55,8 +71,9 @@ def validated(
             raise click.UsageError(f"--option {option.path[0]} and the flag for it: leave out one")
     as_text: set[tuple[str, ...]] = set()
     while True:
+        values = _merged({**kept, **flags}, given, as_text)
         try:
-            return model.model_validate(_merged(flags, given, as_text))
+            return model.model_validate(values), values
         except ValidationError as error:
             again = {
                 option.path
@@ -66,6 +83,32 @@ def validated(
             if not again:
                 raise
             as_text |= again
+
+
+def complaint(error: ValidationError, kind: str, flags: Mapping[str, Any]) -> str:
+    """The first fault as one line: the option, its value unless that may be secret, and why.
+
+    `kind` is the probe type, `flags` are the options that were given by flags of their own.
+    """
+    fault = error.errors(include_url=False, include_context=False, include_input=False)[0]
+    place = [str(part) for part in fault["loc"]]
+    field = place[0] if place else ""
+    option = _FLAGS.get(field, field)
+    if field and field not in flags:
+        option = f"--option {'.'.join(place)}"
+    if fault["type"] == "extra_forbidden":
+        return f"{option} means nothing to a check of {kind}://"
+    why = one_line(fault["msg"].removeprefix("Value error, "), 200)
+    if field in flags and field in ("url", "method", "expected_status"):
+        option = f"{option} '{without_credentials(str(flags[field]))}'"
+    return f"{option}: {why}" if option else why
+
+
+def without_credentials(url: str) -> str:
+    """A URL for a message, even one that cannot be parsed."""
+    scheme, found, rest = url.rpartition("://")
+    host, slash, path = rest.partition("/")
+    return one_line(f"{scheme}{found}{host.rpartition('@')[2]}{slash}{path}", 80)
 
 
 def _read(path: tuple[str, ...], text: str) -> GivenOption:
@@ -89,13 +132,15 @@ def _content(path: Path) -> str:
 
 
 def _merged(
-    flags: Mapping[str, Any], given: Sequence[GivenOption], as_text: set[tuple[str, ...]]
+    before: Mapping[str, Any], given: Sequence[GivenOption], as_text: set[tuple[str, ...]]
 ) -> dict[str, Any]:
-    merged = dict(flags)
+    merged = deepcopy(dict(before))
     for option in given:
         inner = merged
         for part in option.path[:-1]:
-            inner = inner.setdefault(part, {})
+            if not isinstance(inner.get(part), dict):
+                inner[part] = {}
+            inner = inner[part]
         inner[option.path[-1]] = option.text if option.path in as_text else option.value
     return merged
 

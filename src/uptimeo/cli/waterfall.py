@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from http import HTTPStatus
 
 from rich.cells import cell_len
@@ -9,9 +10,11 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.filesize import decimal
 from rich.text import Text
 
-from uptimeo.cli.facts import fact_lines
+from uptimeo.cli.facts import attempt_lines, fact_lines
+from uptimeo.cli.masking import masked_url
 from uptimeo.cli.palette import Pen, look, slowest_phase
-from uptimeo.domain.details import storable_json
+from uptimeo.domain.details import FailedAttempt, storable_json
+from uptimeo.domain.heartbeat import Heartbeat
 from uptimeo.domain.monitor import Thresholds
 from uptimeo.domain.result import OUR_FAULTS, Exchange, Failure, Phase, ProbeResult
 from uptimeo.domain.text import one_line, storable_headers
@@ -24,28 +27,58 @@ _SHARES = 6
 _MESSAGE = 500
 _TARGET = 2000
 _LEFT_BLOCKS = " ▏▎▍▌▋▊▉"
+# The types of which a check goes through every phase.
+_COMPLETE = frozenset({"http", "https"})
+# With all that was before them.
+_BEFORE_TLS = ("proxy", "starttls")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waterfall:
-    """A rich renderable: where the time of one check went, and what is to be thought of it."""
+    """A rich renderable: where the time of one check went, and what is to be thought of it.
+
+    `failed` are the tries before the one that is shown. `complete` lists the phases that were not
+    reached, too: of most types the greater part never is.
+    """
 
     target: str
     result: ProbeResult
     status: Status
     thresholds: Thresholds
+    failed: tuple[FailedAttempt, ...] = ()
+    lag_ms: float | None = None
+    complete: bool = True
+    now: datetime | None = None
+
+    @classmethod
+    def of(cls, beat: Heartbeat) -> "Waterfall":
+        """That of a heartbeat."""
+        return cls(
+            target=masked_url(beat.monitor.target),
+            result=beat.result,
+            status=beat.status,
+            thresholds=beat.monitor.thresholds,
+            failed=beat.failed_attempts,
+            lag_ms=beat.lag_ms,
+            complete=beat.monitor.type in _COMPLETE,
+            now=beat.executed_at,
+        )
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         """The headline, one line a phase, and the reasons in words."""
         pen = Pen(ascii_only=options.ascii_only)
         width = min(options.max_width, _WIDEST)
         yield from _headline(self, pen, width)
-        yield Text()
-        yield from _rows(self, pen, width)
+        if self.result.total_ms is not None or self.result.phases.total():
+            yield Text()
+            yield from _rows(self, pen, width)
+        if self.failed:
+            yield Text()
+            yield from attempt_lines(self.failed, pen, width)
         if self.result.facts:
             yield Text()
-            yield from fact_lines(self.result.facts, pen, width)
-        sentences = [text for text in (_verdict(self, pen), _limits(self.thresholds)) if text]
+            yield from fact_lines(self.result.facts, pen, width, self.now)
+        sentences = [text for text in _sentences(self, pen) if text]
         if sentences:
             yield Text()
         for sentence in sentences:
@@ -100,6 +133,8 @@ def _rows(shown: Waterfall, pen: Pen, width: int) -> Iterator[Text]:
     room = max(0, width - _NAMES - _NUMBERS - _SHARES - 4)
     start = 0.0
     for phase, ms in _phases(result).items():
+        if ms is None and not shown.complete and phase != failed:
+            continue
         name = f"{pen.mark('down') if phase == failed else ' '} {phase}"
         bar = Bar(start, ms, scale, room)
         yield _row(name, _ms(ms, pen, result), bar, _phase_styles(phase, shown), pen)
@@ -113,13 +148,15 @@ def _rows(shown: Waterfall, pen: Pen, width: int) -> Iterator[Text]:
 def _phases(result: ProbeResult) -> dict[str, float | None]:
     """Every fixed phase in order, None if it was not reached, and then the probe's own.
 
-    The bars are drawn one after the other: what a proxy took came before TLS.
+    The bars are drawn one after the other, and what leads to TLS comes before it.
     """
     measured, own = dict(result.phases.measured()), dict(result.phases.own)
+    names = list(own)
+    leading = max((names.index(name) + 1 for name in _BEFORE_TLS if name in own), default=0)
     fixed: dict[str, float | None] = {}
     for phase in Phase:
-        if phase is Phase.TLS and "proxy" in own:
-            fixed["proxy"] = own.pop("proxy")
+        if phase is Phase.TLS:
+            fixed |= {name: own.pop(name) for name in names[:leading]}
         fixed[str(phase)] = measured.get(phase)
     return fixed | own
 
@@ -208,6 +245,13 @@ def _ms(value: float | None, pen: Pen, result: ProbeResult) -> str:
     return f"{value:.{2 if (result.total_ms or 0.0) < 100 else 1}f} ms"
 
 
+def _sentences(shown: Waterfall, pen: Pen) -> Iterator[Text | None]:
+    yield _verdict(shown, pen)
+    if shown.lag_ms is not None:
+        yield Text(f"This host was busy: for up to {shown.lag_ms:.0f} ms nothing ran.", "yellow")
+    yield _limits(shown.thresholds)
+
+
 def _verdict(shown: Waterfall, pen: Pen) -> Text | None:
     if shown.result.failure is not None:
         return Text(_failure_sentence(shown.result.failure, pen), look(shown.status).style)
@@ -247,6 +291,17 @@ def _line(*parts: str | tuple[str, str]) -> Text:
     line = Text.assemble(*parts, no_wrap=True, overflow="crop")
     line.rstrip()
     return line
+
+
+def beat_as_json(beat: Heartbeat) -> dict[str, object]:
+    """A check as one object, with the tries that it took."""
+    shown = result_as_json(beat.result, beat.status, masked_url(beat.monitor.target))
+    return shown | {
+        "type": beat.monitor.type,
+        "attempts": beat.attempts,
+        "failed_attempts": [each.as_json() for each in beat.failed_attempts],
+        "lag_ms": _rounded(beat.lag_ms),
+    }
 
 
 def result_as_json(result: ProbeResult, status: Status, target: str) -> dict[str, object]:

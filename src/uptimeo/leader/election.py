@@ -90,6 +90,10 @@ class Election:
         """What to tell the other agents of the datacenter."""
         return self._elector.word(boottime())
 
+    def asking_peers(self, others: int) -> None:
+        """So many other agents are asked now."""
+        self._elector.asking_peers(boottime(), others)
+
     def hear(self, speaker: UUID, asked_at: float, word: Word) -> None:
         """Take in what another agent said when it was asked at `asked_at`, by `boottime`."""
         before = self._elector.term

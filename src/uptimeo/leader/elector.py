@@ -4,6 +4,7 @@ A lease row in the database has a term and a sequence number. Times here are sec
 monotonic clock of this host that counts suspend; only the database compares its own.
 """
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
@@ -14,6 +15,10 @@ from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
 from uptimeo.domain.peer import GivenUp, Word
 from uptimeo.leader.council import Council, Objection
 
+# What one who was deaf waits for those that do not answer: six questions to each. It is deaf
+# whose last question is longer ago than the second.
+LISTEN_S = 1.5
+_DEAF_S = 1.0
 # Between the last check of a term and the word that it is given up: more than the clocks of two
 # agents differ, so that no check seems to have run after its term.
 _GIVEN_UP_AFTER_S = 0.1
@@ -87,8 +92,9 @@ class Elector:
     R1: permission is a deadline, counted from before the request that was granted.
     R2: steal only what stood still for a whole TTL since the reply that first showed it, seen in
         one unbroken session of regular answers. R3: the database decides. R4: a new candidate id
-        after each loss, and after an attempt to steal whose outcome is unknown.
-    A leader without a database goes on only while no other agent of the datacenter objects.
+        after each loss.
+    A leader without a database goes on only while no other agent of the datacenter objects, and
+    one with it begins only when no other is heard to go on without.
     """
 
     def __init__(
@@ -112,7 +118,11 @@ class Elector:
         self._stealing = False
         self._failing = False
         self._cut_since = 0.0
-        self._listen_until = 0.0
+        self._asked_peers_at = -math.inf
+        self._deaf_since = -math.inf
+        self._listen_until = math.inf
+        self._others = 0
+        self._began_deaf = False
         self._awake_at = 0.0
         self._answered_at = 0.0
         self._slept = False
@@ -127,7 +137,11 @@ class Elector:
         """Whether a check may start at this moment."""
         if self.term is None:
             return False
-        return self.is_trusted(now) or self._may_continue(now)
+        if not self.is_trusted(now):
+            return self._may_continue(now)
+        if self._began_deaf and not self._listened(now):
+            return False
+        return not self._council.has_rival(now)
 
     def standing(self, now: float) -> Standing | None:
         """What is held, and how well; None without a term."""
@@ -159,7 +173,7 @@ class Elector:
         self._newest_term = answer.term
         was_told, self._told = self._told, Change.NONE
         self._slept = self._failing = self._stealing = False
-        self._council.forget()
+        self._council.answered(now)
         if answer.held and self._asked_as != self.candidate:
             # It was under way when the term was given up, which others have been told.
             self._to_free = GivenUp(term=answer.term, candidate=self._asked_as)
@@ -189,11 +203,7 @@ class Elector:
         self._seen = None
         if not self._failing:
             self._failing, self._cut_since = True, self._asked_at
-        if self._stealing:
-            # The database may still carry it out, when the others have long been told that this
-            # agent takes nothing. Its next request must not find that lease to be its own.
-            self._stealing = False
-            self.candidate = self._new_candidate()
+        self._stealing = False
         return self._stand(now)
 
     def word(self, now: float) -> Word:
@@ -202,6 +212,10 @@ class Elector:
         reaches = self._stealing or (not self._failing and quiet_s <= self._patience())
         if not reaches:
             self._seen = None
+            if self.term is None:
+                # Whoever asks may go on because of this; a lease that is won after all, since it
+                # is free or an old request was carried out late, waits until that one is heard.
+                self._begin_listening(now)
         told = self._given_up is not None and now >= self._given_up[0] + _GIVEN_UP_AFTER_S
         return Word(
             answered_ago_s=quiet_s if reaches else None,
@@ -210,9 +224,21 @@ class Elector:
             given_up=self._given_up[1] if told and self._given_up is not None else None,
         )
 
+    def asking_peers(self, now: float, others: int) -> None:
+        """So many other agents are asked at this moment; to be called several times a second.
+
+        At its start and after a pause it is deaf to what they say: it has to listen, until all
+        have answered or for a while, before it begins a term or goes on without a database.
+        """
+        if now - self._asked_peers_at > _DEAF_S:
+            self._begin_listening(now)
+        self._asked_peers_at, self._others = now, others
+        self._end_listening(now)
+
     def heard(self, speaker: UUID, asked_at: float, now: float, word: Word) -> Change:
         """Take in what another agent said when it was asked at `asked_at`."""
         self._council.hear(speaker, asked_at, word)
+        self._end_listening(now)
         given_up = word.given_up
         if given_up is not None and self._seen is not None and self._seen[0] == given_up.term:
             self._to_free = given_up
@@ -223,22 +249,12 @@ class Elector:
         given_up, self._to_free = self._to_free, None
         return given_up
 
-    def resume(
-        self,
-        now: float,
-        term: int,
-        candidate: UUID,
-        confirmed_ago_s: float,
-        listen_s: float = 0.0,
-    ) -> None:
-        """Go on with a term from before a restart, as the last leader without a database.
-
-        No check starts within `listen_s`, so that other agents may object first.
-        """
+    def resume(self, now: float, term: int, candidate: UUID, confirmed_ago_s: float) -> None:
+        """Go on with a term from before a restart, as the last leader without a database."""
         self.term, self.candidate = term, candidate
         self._newest_term = term
         self._awake_at, self._answered_at = now, now - confirmed_ago_s
-        self._cut_since, self._listen_until = now, now + listen_s
+        self._cut_since = now
         self._failing, self._told = True, Change.OFFLINE
 
     def released(self) -> None:
@@ -265,6 +281,7 @@ class Elector:
         gained = self.term != answer.term
         self.term = answer.term
         if gained:
+            self._began_deaf = not self._listened(self._answered_at)
             return Change.ACQUIRED
         return Change.ONLINE if was_offline else Change.NONE
 
@@ -286,6 +303,18 @@ class Elector:
         assert self.term is not None
         return self._council.objection(now, self.term, self._cut_since)
 
+    def _listened(self, now: float) -> bool:
+        return now - self._asked_peers_at <= _DEAF_S and now >= self._listen_until
+
+    def _begin_listening(self, now: float) -> None:
+        self._deaf_since, self._listen_until = now, now + LISTEN_S
+
+    def _end_listening(self, now: float) -> None:
+        if self._council.answers(self._deaf_since) >= self._others:
+            self._listen_until = min(self._listen_until, now)
+        if self._listened(now):
+            self._began_deaf = False
+
     def _patience(self) -> float:
         """The longest time between two answers that is ordinary."""
         return self._usual_delay() * 1.1 + self.timing.call
@@ -300,7 +329,7 @@ class Elector:
         within = now - self._answered_at < self._offline_limit_s
         if not (self._failing and awake and within and self._offline is OfflineMode.CONTINUE):
             return False
-        return now >= self._listen_until and self._objection(now) is Objection.NONE
+        return self._listened(now) and self._objection(now) is Objection.NONE
 
     def _step_down(self) -> None:
         self.term = None

@@ -9,7 +9,7 @@ import secrets
 from collections.abc import Callable
 from contextlib import suppress
 from ipaddress import ip_address
-from typing import Any
+from typing import Any, Protocol
 from uuid import UUID, uuid4
 
 from uptimeo.clock import boottime
@@ -22,8 +22,6 @@ _EVERY_S = 0.25
 _AGAIN_S = 10.0
 # An answer that takes longer says how things were, not how they are.
 _WAIT_S = 1.0
-# What a restarted leader waits for objections: four questions.
-LISTEN_S = 1.0
 _RECENT_S = 10.0
 _STRANGERS_KEPT_S = 30.0
 _MOST = 32
@@ -31,12 +29,21 @@ _MOST = 32
 Address = tuple[str, int]
 
 
-class Peers:
-    """Talks with the agents in the book, and with those that ask and know the key.
+class Candidacy(Protocol):
+    """The election, as seen from here. Nothing of it blocks."""
 
-    `speak` is what this agent says of itself; `hear` takes the speaker, when it was asked on the
-    clock of `boottime`, and its word. Both are called on the event loop and must not block.
-    """
+    def asking_peers(self, others: int) -> None:
+        """So many others are asked now, as several times a second."""
+
+    def word(self) -> Word:
+        """What this agent says of itself."""
+
+    def hear(self, speaker: UUID, asked_at: float, word: Word) -> None:
+        """Another agent's answer to what it was asked at that moment of `boottime`."""
+
+
+class Peers:
+    """Talks with the agents in the book, and with those that ask and know the key."""
 
     def __init__(
         self,
@@ -44,15 +51,13 @@ class Peers:
         datacenter: DatacenterId,
         listen: Address | None,
         book: PeerBook | None,
-        speak: Callable[[], Word],
-        hear: Callable[[UUID, float, Word], None],
+        candidacy: Candidacy,
         log: Log,
     ) -> None:
         self._datacenter = datacenter
         self._listen = listen
         self._book = book
-        self._speak = speak
-        self._hear = hear
+        self._candidacy = candidacy
         self._log = log
         self._speaker = uuid4()
         self._transport: asyncio.DatagramTransport | None = None
@@ -104,13 +109,13 @@ class Peers:
 
     async def run(self) -> None:
         """Ask everyone, for ever."""
+        opened_at = boottime()
         while True:
-            if self._transport is None:
+            now = boottime()
+            if self._transport is None and now - opened_at > _AGAIN_S:
+                opened_at = now
                 await self.open()
-            if self._transport is None:
-                await asyncio.sleep(_AGAIN_S)
-                continue
-            self._ask_all(boottime())
+            self._ask_all(now)
             await asyncio.sleep(_EVERY_S * random.uniform(0.9, 1.1))  # noqa: S311
 
     async def aclose(self) -> None:
@@ -125,12 +130,17 @@ class Peers:
         self._strangers = {
             where: at for where, at in self._strangers.items() if now - at < _STRANGERS_KEPT_S
         }
-        if self._book is None:
-            return
-        for where in {*map(_parsed, self._book.addresses[:_MOST]), *self._strangers}:
+        others = self._others()
+        self._candidacy.asking_peers(len(others))
+        for where in others:
             number = secrets.token_hex(16)
             self._asked[number] = boottime()
             self._send(question(self._datacenter, self._speaker, number), where)
+
+    def _others(self) -> set[Address]:
+        if self._book is None or self._transport is None:
+            return set()
+        return {*map(_parsed, self._book.addresses[:_MOST]), *self._strangers}
 
     def _received(self, datagram: bytes, where: Address) -> None:
         message = None if self._book is None else unseal(datagram, self._book.key)
@@ -145,13 +155,13 @@ class Peers:
         asked_at = self._asked.pop(message.number, None)
         if asked_at is not None and boottime() - asked_at < _WAIT_S:
             self._heard[message.speaker] = asked_at
-            self._hear(message.speaker, asked_at, word)
+            self._candidacy.hear(message.speaker, asked_at, word)
 
     def _asked_by(self, message: Message, where: Address) -> None:
         """Answer, and ask back: a question alone proves nothing, it may be an old one."""
         if where in self._strangers or len(self._strangers) < _MOST:
             self._strangers[where] = boottime()
-        self._send(answer(message, self._speaker, self._speak()), where)
+        self._send(answer(message, self._speaker, self._candidacy.word()), where)
 
     def _send(self, message: Message, where: Address) -> None:
         assert self._book is not None

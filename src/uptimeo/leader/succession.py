@@ -11,6 +11,7 @@ from uptimeo.domain.monitor import MonitorId
 from uptimeo.leader.elector import Standing
 
 _NOTE_S = 30.0
+_AGAIN_S = 0.25
 
 
 class Leading(Protocol):
@@ -62,7 +63,8 @@ class Succession:
             elif known is not None:
                 await asyncio.to_thread(self._forget)
             known = term
-            await self._election.changed(_NOTE_S)
+            waiting = held is not None and held.confirmed and held.term != self._caught_up
+            await self._election.changed(_AGAIN_S if waiting else _NOTE_S)
 
     async def stop(self) -> None:
         """The lease was given back: nothing is left to resume."""

@@ -83,7 +83,7 @@ class ProbeOptions(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    url: str = Field(min_length=1, max_length=2000)
+    url: str = Field(min_length=1, max_length=2000, description="What to check.")
 
     @property
     def target(self) -> str:

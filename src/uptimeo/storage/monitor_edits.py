@@ -1,7 +1,7 @@
 """How do people and the demo change the config rows?"""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from psycopg.rows import class_row
@@ -12,9 +12,16 @@ from uptimeo.storage.database import Connection, one, our_errors
 from uptimeo.storage.monitors import COLUMNS, MonitorRow
 
 _ALL = f"{COLUMNS} ORDER BY m.id"
+_ONE = f"{COLUMNS} WHERE m.id = %s"
+_LOCKED = f"{_ONE} FOR UPDATE OF m"
+_OWN_TIMEOUT = "SELECT timeout_ms FROM api_monitors WHERE id = %s"
 _WHERE_IT_RUNS = """
 SELECT x.monitor_id, array_agg(d.code ORDER BY d.id)
 FROM datacenter_monitors x JOIN datacenters d ON d.id = x.datacenter_id GROUP BY x.monitor_id
+"""
+_WHERE_ONE_RUNS = """
+SELECT array_agg(d.code ORDER BY d.id)
+FROM datacenter_monitors x JOIN datacenters d ON d.id = x.datacenter_id WHERE x.monitor_id = %s
 """
 _SCHEDULE_LIKE = """
 SELECT id FROM schedules
@@ -46,6 +53,14 @@ SET type = %(type)s, method = %(method)s, url = %(url)s, headers = %(headers)s, 
     retries = %(retries)s, retry_delay_ms = %(retry_delay_ms)s, enabled = true
 WHERE name = %(name)s
 """
+_CHANGE = """
+UPDATE api_monitors
+SET name = %(name)s, type = %(type)s, method = %(method)s, url = %(url)s, headers = %(headers)s,
+    body = %(body)s, options = %(options)s, timeout_ms = %(timeout_ms)s,
+    schedule_id = %(schedule_id)s, retries = %(retries)s, retry_delay_ms = %(retry_delay_ms)s
+WHERE id = %(id)s
+"""
+_UNASSIGN = "DELETE FROM datacenter_monitors WHERE monitor_id = %s"
 _ASSIGN = """
 INSERT INTO datacenter_monitors (datacenter_id, monitor_id)
 SELECT id, %(monitor)s FROM datacenters WHERE code = ANY(%(codes)s) RETURNING 1
@@ -123,6 +138,44 @@ async def all_monitors(connection: Connection) -> list[tuple[MonitorRow, tuple[s
     return [(row, tuple(assigned.get(row.id, ()))) for row in rows]
 
 
+async def monitor_row(
+    connection: Connection, monitor: int
+) -> tuple[MonitorRow, tuple[str, ...]] | None:
+    """The row of that id, as `all_monitors` has it; None if there is no such id."""
+    with our_errors():
+        row = await _row(connection, _ONE, monitor)
+        return None if row is None else (row, await _codes(connection, monitor))
+
+
+async def edit_monitor(
+    connection: Connection,
+    monitor: int,
+    revise: Callable[[MonitorRow, tuple[str, ...]], NewMonitor],
+) -> NewMonitor | None:
+    """Make of the row what `revise` says of it and its datacenters; None if there is no such id.
+
+    The row that it gets has the monitor's own timeout, not that of its schedule. What it raises
+    leaves everything as it was.
+    """
+    with our_errors():
+        async with connection.transaction():
+            row = await _row(connection, _LOCKED, monitor)
+            if row is None:
+                return None
+            codes = await _codes(connection, monitor)
+            own = await one(connection, _OWN_TIMEOUT, (monitor,))
+            new = revise(replace(row, timeout_ms=own), codes)
+            if isinstance(new.schedule, NewSchedule) and own is new.timeout_ms is None:
+                # Its schedule's timeout does not come along to one that is found by its contents.
+                new = replace(new, timeout_ms=row.timeout_ms)
+            schedule_id = await _schedule_id(connection, new.schedule)
+            await connection.execute(_CHANGE, _values(new, schedule_id) | {"id": monitor})
+            if set(new.datacenters) != set(codes):
+                await connection.execute(_UNASSIGN, (monitor,))
+                await _assign(connection, monitor, new.datacenters)
+            return new
+
+
 async def add_monitor(connection: Connection, new: NewMonitor) -> int:
     """Save a new row and answer with its id; FatalError names an unknown schedule or code."""
     with our_errors():
@@ -159,6 +212,15 @@ async def disable_named(connection: Connection, prefix: str) -> int:
     """Switch off every monitor whose name begins so; answers with how many were on."""
     with our_errors():
         return (await connection.execute(_DISABLE_NAMED, (f"{prefix}%",))).rowcount
+
+
+async def _row(connection: Connection, query: str, monitor: int) -> MonitorRow | None:
+    cursor = connection.cursor(row_factory=class_row(MonitorRow))
+    return await (await cursor.execute(query.encode(), (monitor,))).fetchone()
+
+
+async def _codes(connection: Connection, monitor: int) -> tuple[str, ...]:
+    return tuple(await one(connection, _WHERE_ONE_RUNS, (monitor,)) or ())
 
 
 async def _schedule_id(connection: Connection, schedule: NewSchedule | str) -> int:

@@ -26,8 +26,8 @@ from uptimeo.probes.network.certificates import CertificateFacts
 
 T = TypeVar("T")
 _TEXT = 200
-_BYTES = Field(default=None, ge=0, le=1_099_511_627_776)
-_MS = Field(gt=0, le=86_400_000)
+_MOST_BYTES = 1_099_511_627_776
+_DAY_MS = 86_400_000
 Path = Annotated[str, AfterValidator(json_queries.checked_path)]
 
 
@@ -70,7 +70,7 @@ class Assertion(BaseModel, ABC):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     reads_body: ClassVar[bool] = False
-    negate: bool = False
+    negate: bool = Field(default=False, description="The contrary has to hold.")
 
     @abstractmethod
     def _expected(self) -> str:
@@ -95,7 +95,7 @@ class StatusAssertion(Assertion):
     """The status is one of `codes`, such as "200-299,301"."""
 
     kind: Literal["status"]
-    codes: StatusRanges
+    codes: StatusRanges = Field(description='Statuses and ranges of them, such as "200-299,301".')
 
     def _expected(self) -> str:
         return f"status {self.codes}"
@@ -108,9 +108,11 @@ class StatusAssertion(Assertion):
 class _TextAssertion(Assertion):
     """A text is `equals`, has `contains` in it, or the pattern `matches` is found in it."""
 
-    equals: str | None = None
-    contains: str | None = Field(default=None, min_length=1)
-    matches: Pattern | None = None
+    equals: str | None = Field(default=None, description="It is exactly this.")
+    contains: str | None = Field(default=None, min_length=1, description="This is part of it.")
+    matches: Pattern | None = Field(
+        default=None, description="This regular expression is found in it."
+    )
 
     @model_validator(mode="after")
     def _one_matcher(self) -> "_TextAssertion":
@@ -140,7 +142,9 @@ class HeaderAssertion(_TextAssertion):
     """
 
     kind: Literal["header"]
-    name: str = Field(min_length=1, max_length=200)
+    name: str = Field(
+        min_length=1, max_length=200, description="Which header, in upper or lower case."
+    )
 
     def _expected(self) -> str:
         return f"header {self.name} {self._wanted()}"
@@ -179,11 +183,13 @@ class JsonAssertion(Assertion):
 
     reads_body: ClassVar[bool] = True
     kind: Literal["json"]
-    path: Path
-    equals: JsonValue = None
-    matches: Pattern | None = None
-    min: float | None = None
-    max: float | None = None
+    path: Path = Field(description="A JSONPath, such as `$.status`.")
+    equals: JsonValue = Field(default=None, description="One of the values is this, also null.")
+    matches: Pattern | None = Field(
+        default=None, description="One of them is a text in which this pattern is found."
+    )
+    min: float | None = Field(default=None, description="One of them is a number, at least this.")
+    max: float | None = Field(default=None, description="One of them is a number, at most this.")
 
     def _expected(self) -> str:
         wanted = [
@@ -221,7 +227,9 @@ class SchemaAssertion(Assertion):
 
     reads_body: ClassVar[bool] = True
     kind: Literal["schema"]
-    definition: dict[str, JsonValue] = Field(alias="schema")
+    definition: dict[str, JsonValue] = Field(
+        alias="schema", description="The JSON Schema, of draft 2020-12 unless it names another."
+    )
 
     @field_validator("definition")
     @classmethod
@@ -242,8 +250,12 @@ class SizeAssertion(Assertion):
     """The body has at least `min_bytes` and at most `max_bytes`."""
 
     kind: Literal["size"]
-    min_bytes: int | None = _BYTES
-    max_bytes: int | None = _BYTES
+    min_bytes: int | None = Field(
+        default=None, ge=0, le=_MOST_BYTES, description="At least so many bytes."
+    )
+    max_bytes: int | None = Field(
+        default=None, ge=0, le=_MOST_BYTES, description="At most so many bytes."
+    )
 
     @model_validator(mode="after")
     def _a_bound(self) -> "SizeAssertion":
@@ -265,8 +277,10 @@ class LatencyAssertion(Assertion):
     """A phase, also one of the probe's own, `total` or `ttfb` takes at most `max_ms`."""
 
     kind: Literal["latency"]
-    of: str = "total"
-    max_ms: float = _MS
+    of: str = Field(
+        default="total", description="`total`, `ttfb` (the first byte), or the name of a phase."
+    )
+    max_ms: float = Field(gt=0, le=_DAY_MS, description="At most so many milliseconds.")
 
     def _expected(self) -> str:
         return f"{self.of} within {self.max_ms:g} ms"
@@ -282,8 +296,8 @@ class CertificateAssertion(Assertion):
     """The leaf, or the whole verified chain, is valid for at least `min_days` more."""
 
     kind: Literal["certificate"]
-    min_days: float = Field(ge=0, le=36_500)
-    chain: bool = False
+    min_days: float = Field(ge=0, le=36_500, description="Valid for so many more days.")
+    chain: bool = Field(default=False, description="So is every certificate of the verified chain.")
 
     def _expected(self) -> str:
         what = "certificate chain" if self.chain else "certificate"
@@ -299,7 +313,9 @@ class HttpVersionAssertion(Assertion):
     """The answer came in one of these versions of HTTP."""
 
     kind: Literal["http_version"]
-    versions: tuple[Literal["1.0", "1.1", "2", "3"], ...] = Field(min_length=1)
+    versions: tuple[Literal["1.0", "1.1", "2", "3"], ...] = Field(
+        min_length=1, description="The versions that are as they should be."
+    )
 
     def _expected(self) -> str:
         return f"HTTP/{' or HTTP/'.join(self.versions)}"

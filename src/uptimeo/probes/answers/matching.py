@@ -6,7 +6,7 @@ A pattern such as `(a+)+$` takes years on the wrong text; the module `re` cannot
 from typing import Annotated, AnyStr
 
 import regex
-from pydantic import AfterValidator
+from pydantic import AfterValidator, Field
 
 TIME_LIMIT_S = 0.25
 MAX_PATTERN = 2000
@@ -47,4 +47,6 @@ def end_of(pattern: AnyStr, text: AnyStr, limit_s: float = TIME_LIMIT_S) -> int 
 
 
 # A field of options that holds a pattern.
-Pattern = Annotated[str, AfterValidator(checked_pattern)]
+Pattern = Annotated[
+    str, AfterValidator(checked_pattern), Field(json_schema_extra={"format": "regex"})
+]

@@ -131,19 +131,19 @@ class MailProbe(Probe[MailOptions]):
 
 
 class SmtpProbe(MailProbe):
-    """Probe type `smtp`."""
+    """Greeting, TLS if wanted, capabilities and goodbye of an SMTP server."""
 
     options: ClassVar[type[ProbeOptions]] = SmtpOptions
 
 
 class ImapProbe(MailProbe):
-    """Probe type `imap`."""
+    """Greeting, TLS if wanted, capabilities and goodbye of an IMAP server."""
 
     options: ClassVar[type[ProbeOptions]] = ImapOptions
 
 
 class Pop3Probe(MailProbe):
-    """Probe type `pop3`."""
+    """Greeting, TLS if wanted, capabilities and goodbye of a POP3 server."""
 
     options: ClassVar[type[ProbeOptions]] = Pop3Options
 

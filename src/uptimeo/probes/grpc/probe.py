@@ -73,7 +73,7 @@ class GrpcOptions(ProbeOptions):
     family: Family = Field(
         default=Family.ANY, description="Which addresses of the host to try: v4, v6 or any."
     )
-    source_address: IPvAnyAddress | None = Field(
+    source: IPvAnyAddress | None = Field(
         default=None, description="The address of the agent's host to connect from."
     )
     tls: TlsOptions | None = Field(default=None, description="TLS options, for grpcs://.")
@@ -121,7 +121,7 @@ class GrpcProbe(Probe[GrpcOptions]):
             host=unquote(parts.hostname or ""),
             port=_port(parts),
             family=options.family,
-            source=str(options.source_address) if options.source_address else None,
+            source=str(options.source) if options.source else None,
         )
         try:
             async with open_stream(endpoint, context, timeline, _tls(options)) as stream:

@@ -29,6 +29,11 @@ _FORBIDDEN_IN_VALUE = re.compile(r"[\r\n\x00]")
 class HttpOptions(ProbeOptions):
     """What a monitor may say about an HTTP check."""
 
+    url: str = Field(
+        min_length=1,
+        max_length=2000,
+        description="http:// or https:// and what follows; user:password@ is sent as Basic.",
+    )
     method: str = Field(default="GET", description="The request method, one word.")
     headers: dict[str, str] = Field(
         default_factory=dict, description="Request headers; they replace our own of that name."

@@ -54,23 +54,43 @@ _REASONS = {
 
 
 class TlsOptions(BaseModel):
-    """What a monitor may say about TLS, as a nested object of a probe's options.
-
-    `server_name` is sent as SNI and matched against the certificate, instead of the host.
-    `client_pem` holds a certificate, its chain and its key. `crl_pem` are revocation lists: with
-    them the leaf must not be on one.
-    """
+    """What a monitor may say about TLS, as a nested object of a probe's options."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
-    verify: bool = True
-    server_name: str | None = Field(default=None, min_length=1, max_length=253)
-    ca_pem: str | None = None
-    client_pem: str | None = None
-    crl_pem: str | None = None
-    min_version: Version | None = None
-    max_version: Version | None = None
-    alpn: tuple[str, ...] = ()
+    verify: bool = Field(
+        default=True, description="Whether the certificate has to be trusted, and for this name."
+    )
+    server_name: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=253,
+        description="The name sent (SNI) and looked for in the certificate, instead of the host.",
+    )
+    ca_pem: str | None = Field(
+        default=None,
+        description="The authorities to trust, and no others, in PEM format; without it those that"
+        " the agent's host trusts.",
+    )
+    client_pem: str | None = Field(
+        default=None,
+        description="The certificate to show, its chain and its key (not encrypted), in PEM"
+        " format.",
+    )
+    crl_pem: str | None = Field(
+        default=None,
+        description="Revocation lists in PEM format: the leaf must be on none, and its issuer must"
+        " have a current one among them.",
+    )
+    min_version: Version | None = Field(
+        default=None, description="The oldest version of TLS to agree to; without it 1.2."
+    )
+    max_version: Version | None = Field(
+        default=None, description="The newest version of TLS to agree to."
+    )
+    alpn: tuple[str, ...] = Field(
+        default=(), description="The protocols to offer, such as `imap`, the preferred one first."
+    )
 
     @field_validator("ca_pem")
     @classmethod

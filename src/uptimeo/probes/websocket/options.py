@@ -101,7 +101,7 @@ class WebSocketOptions(ProbeOptions):
     family: Family = Field(
         default=Family.ANY, description="Which addresses of the host to try: v4, v6 or any."
     )
-    source_address: IPvAnyAddress | None = Field(
+    source: IPvAnyAddress | None = Field(
         default=None, description="The address of the agent's host to connect from."
     )
     tls: TlsOptions | None = Field(default=None, description="TLS options, for wss://.")

@@ -68,7 +68,7 @@ def _endpoint(options: WebSocketOptions) -> Endpoint:
         host=unquote(parts.hostname or ""),
         port=port_of(parts),
         family=options.family,
-        source=str(options.source_address) if options.source_address else None,
+        source=str(options.source) if options.source else None,
     )
 
 

@@ -1,0 +1,45 @@
+"""What of a monitor's options may a person see? Pure.
+
+Secrets are known by their names and their forms; rather too much is hidden than too little.
+"""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from uptimeo.domain.text import REDACTED, is_secret_header
+
+_USER = re.compile(r"(?<=://)[^/?#\s]*@")
+_SECRET_PARAMETER = re.compile(
+    r"([?&][^=&#\s]*(?:token|secret|passw|pwd|key|sig|auth)[^=&#\s]*=)[^&#\s]+", re.IGNORECASE
+)
+_PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
+# What has a secret's name and is none.
+_HARMLESS = ("_url", "_sha256", "_in")
+
+
+def masked_url(url: str) -> str:
+    """A URL without user and password, and without the values of parameters named like secrets."""
+    return _SECRET_PARAMETER.sub(rf"\1{REDACTED}", _USER.sub("", url))
+
+
+def masked_value(value: Any, name: str = "") -> Any:
+    """A JSON value in which secrets are replaced; `name` is the key that it stands under."""
+    if isinstance(value, Mapping):
+        return {str(key): masked_value(each, str(key)) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [masked_value(each, name) for each in value]
+    if value is not None and not isinstance(value, bool) and _is_secret(name):
+        return REDACTED
+    return _masked_text(value) if isinstance(value, str) else value
+
+
+def _is_secret(name: str) -> bool:
+    return is_secret_header(name) and not name.lower().endswith(_HARMLESS)
+
+
+def _masked_text(text: str) -> str:
+    """A text without what only its form shows to be a secret; PEM is told by what is in it."""
+    if pieces := _PEM.findall(text):
+        return f"PEM: {', '.join(piece.lower() for piece in pieces)}"
+    return masked_url(text)
