@@ -79,20 +79,32 @@ def test_it_goes_on_while_its_peers_do_not_reach_the_database_either() -> None:
 @pytest.mark.parametrize("offline", OfflineMode)
 def test_it_gives_up_its_term_when_a_peer_reaches_the_database(offline: OfflineMode) -> None:
     elector = a_leader_cut_off(offline)
+    elector.heard(PEER, T0 + 1.2, T0 + 2.1, reaching())
     elector.heard(PEER, T0 + 2.4, T0 + 2.4, reaching())
 
     assert elector.may_start(T0 + 2.49)  # the deadline of its lease still holds
     assert not elector.may_start(T0 + 2.5)
-    assert elector.unreachable(T0 + 2.5) is Change.YIELDED
+    assert elector.unreachable(T0 + 2.5) is Change.SUSPENDED
+    assert elector.unreachable(T0 + 3.2) is Change.YIELDED
     assert elector.term is None
 
 
-def test_a_word_that_comes_after_the_deadline_ends_its_term_at_once() -> None:
+def test_a_word_that_comes_after_the_deadline_makes_it_pause_at_once_and_then_give_up() -> None:
     elector = a_leader_cut_off()
     elector.unreachable(LATE)
 
-    assert elector.heard(PEER, LATE + 1, LATE + 1, reaching()) is Change.YIELDED
-    assert not elector.may_start(LATE + 1)
+    assert elector.heard(PEER, LATE + 0.1, LATE + 0.1, reaching()) is Change.SUSPENDED
+    assert not elector.may_start(LATE + 0.1)
+    assert elector.heard(PEER, LATE + 1.2, LATE + 1.2, reaching()) is Change.YIELDED
+
+
+def test_a_database_that_comes_back_to_another_first_costs_it_nothing() -> None:
+    elector = a_leader_cut_off()
+    elector.unreachable(LATE)
+    elector.heard(PEER, LATE + 0.1, LATE + 0.1, reaching())
+
+    assert elector.answered(LATE + 0.3, LATE + 0.4, answer(held=True, seq=12)) is Change.ONLINE
+    assert elector.may_start(LATE + 0.4)
 
 
 def test_a_peer_that_may_still_reach_the_database_makes_it_pause_and_no_more() -> None:
@@ -124,6 +136,7 @@ def test_what_was_said_before_the_database_answered_does_not_count() -> None:
 def test_the_term_given_up_is_told_a_moment_after_its_last_check() -> None:
     elector = a_leader_cut_off()
     candidate = elector.candidate
+    elector.heard(PEER, T0 + 2, T0 + 2, reaching())
     elector.heard(PEER, LATE, LATE, reaching())
 
     assert elector.word(LATE).given_up is None
@@ -133,6 +146,7 @@ def test_the_term_given_up_is_told_a_moment_after_its_last_check() -> None:
 
 def test_a_term_given_up_is_told_until_the_database_answers() -> None:
     elector = a_leader_cut_off()
+    elector.heard(PEER, T0 + 2, T0 + 2, reaching())
     elector.heard(PEER, LATE, LATE, reaching())
 
     elector.answered(LATE + 1, LATE + 1, answer(held=False, term=6))

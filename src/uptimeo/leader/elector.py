@@ -19,6 +19,8 @@ from uptimeo.leader.council import Council, Objection
 # whose last question is longer ago than the second.
 LISTEN_S = 1.5
 _DEAF_S = 1.0
+# When the database comes back, one agent reaches it first: the leader has as long to reach it too.
+_BACK_S = 1.0
 # Between the last check of a term and the word that it is given up: more than the clocks of two
 # agents differ, so that no check seems to have run after its term.
 _GIVEN_UP_AFTER_S = 0.1
@@ -123,6 +125,7 @@ class Elector:
         self._listen_until = math.inf
         self._others = 0
         self._began_deaf = False
+        self._opposed_since: float | None = None
         self._awake_at = 0.0
         self._answered_at = 0.0
         self._slept = False
@@ -174,6 +177,7 @@ class Elector:
         was_told, self._told = self._told, Change.NONE
         self._slept = self._failing = self._stealing = False
         self._council.answered(now)
+        self._opposed_since = None
         if answer.held and self._asked_as != self.candidate:
             # It was under way when the term was given up, which others have been told.
             self._to_free = GivenUp(term=answer.term, candidate=self._asked_as)
@@ -287,9 +291,16 @@ class Elector:
 
     def _stand(self, now: float) -> Change:
         """What the silence of the database means for a term that is held."""
-        if self.term is None or self.is_trusted(now):
+        if self.term is None:
             return Change.NONE
-        if self._objection(now) in (Objection.REACHED, Objection.SUPERSEDED):
+        objection = self._objection(now)
+        if objection is not Objection.REACHED:
+            self._opposed_since = None
+        elif self._opposed_since is None:
+            self._opposed_since = now
+        if self.is_trusted(now):
+            return Change.NONE
+        if objection is Objection.SUPERSEDED or self._is_opposed(now):
             self._given_up = (now, GivenUp(term=self.term, candidate=self.candidate))
             self._step_down()
             return Change.YIELDED
@@ -298,6 +309,9 @@ class Elector:
             return Change.NONE
         self._told = stand
         return stand
+
+    def _is_opposed(self, now: float) -> bool:
+        return self._opposed_since is not None and now - self._opposed_since >= _BACK_S
 
     def _objection(self, now: float) -> Objection:
         assert self.term is not None
