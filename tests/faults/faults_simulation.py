@@ -49,7 +49,7 @@ _PLANTED: Mapping[str, World] = {
     "breaks its promise": partial(_going_on, elector=simulation.PromisesNothing, slow_share=0.4),
     "forgets that it gave up": partial(_going_on, elector=simulation.ForgetsThatItGaveUp),
     "begins beside a rival": partial(
-        _going_on, elector=simulation.BeginsBesideARival, slow_share=0.4
+        _going_on, elector=simulation.BeginsBesideARival, slow_share=0.6
     ),
 }
 
