@@ -55,7 +55,10 @@ class Connection(AsyncConnection[TupleRow]):
     """One whose call ends at once when it is cancelled, whatever the server does.
 
     The price: the connection is of no use afterwards, and the server may finish the statement.
+    `hung_up` tells it, since an answer that came in the same moment leaves it looking sound.
     """
+
+    hung_up = False
 
     async def cancel_safe(self, *, timeout: float = 30.0) -> None:  # noqa: ARG002, ASYNC109 - psycopg's
         """Shut the socket down, which ends the wait on it.
@@ -63,6 +66,7 @@ class Connection(AsyncConnection[TupleRow]):
         psycopg calls this when a call is cancelled, to have the server cancel the statement. A
         server that hangs, or a link that is dead, would be waited for up to ten seconds.
         """
+        self.hung_up = True
         if not self.closed:
             with suppress(OSError), socket.socket(fileno=os.dup(self.fileno())) as duplicate:
                 duplicate.shutdown(socket.SHUT_RDWR)
@@ -140,7 +144,11 @@ async def borrowed(pool: Pool, within_s: float = _USE_S) -> AsyncIterator[Connec
     try:
         with our_errors():
             async with asyncio.timeout(within_s), pool.connection() as connection:
-                yield connection
+                try:
+                    yield connection
+                finally:
+                    if connection.hung_up:
+                        await connection.close()
     except TimeoutError as error:
         raise TransientError(f"no answer within {within_s:g} s") from error
 
