@@ -1,7 +1,9 @@
 """Do our phases agree with `curl -w`? An agent and curl ask the same nginx.
 
 A PostgreSQL 18 is started separately and reached over TCP with a password, as in production.
-Prints the medians of both and exits with 1 if one differs by more than 2 ms.
+Prints the medians of both and exits with 1 if one differs by more than 2 ms. curl counts to TLS
+what it computes itself for a handshake, and we do not: there ours may be less by any amount, and
+first byte and total are compared without it.
 """
 
 import asyncio
@@ -107,9 +109,21 @@ def _compare(dsn: str, urls: Sequence[str], ca_file: Path) -> float:
             path = url.partition("//")[2].partition("/")[2]
             print(f"{url.partition(':')[0] + ' ' + path:>30} uptimeo " + _shown(ours))
             print(f"{'(' + str(len(rows)) + ' each)':>30}    curl " + _shown(theirs))
-            pairs = zip(ours, theirs, strict=True)
-            worst = max(worst, *(abs(a - b) for a, b in pairs if a is not None and b is not None))
+            worst = max(worst, *_differences(ours, theirs))
     return worst
+
+
+def _differences(ours: Sequence[float | None], theirs: Sequence[float | None]) -> Iterator[float]:
+    tls = _PHASES.index("tls")
+    for number, (our, their) in enumerate(zip(ours, theirs, strict=True)):
+        if our is None or their is None:
+            continue
+        if number == tls:
+            yield our - their
+        elif number < tls:
+            yield abs(our - their)
+        else:
+            yield abs((our - (ours[tls] or 0.0)) - (their - (theirs[tls] or 0.0)))
 
 
 def _medians(rows: Sequence[Sequence[float | None]]) -> list[float | None]:
