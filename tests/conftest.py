@@ -39,7 +39,7 @@ async def conninfo(migrated: str) -> str:
     """A database with the schema, the nine datacenters and the partitions of these days."""
     async with await connect(migrated) as connection:
         await add_sample_datacenters(connection)
-        await connection.execute("SELECT heartbeat_partitions_ensure(7)")
+        await connection.execute("SELECT partitions_ensure('api_heartbeats')")
     return migrated
 
 

@@ -235,6 +235,6 @@ async def test_partitions_are_made_once_whatever_the_time_zone_of_the_session(
 ) -> None:
     await connection.execute("SET TimeZone = 'Pacific/Auckland'")
 
-    made = await connection.execute("SELECT heartbeat_partitions_ensure(7)")
+    made = await connection.execute("SELECT partitions_ensure('api_heartbeats')")
 
     assert await made.fetchall() == []

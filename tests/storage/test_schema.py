@@ -105,6 +105,28 @@ async def test_an_agent_refuses_another_schema_and_says_what_to_do(
         await schema.verify(connection)
 
 
+async def test_an_agent_refuses_the_functions_of_another_release(connection: Connection) -> None:
+    await connection.execute("UPDATE schema_definitions SET digest = 'another'")
+
+    with pytest.raises(FatalError, match="functions of another release"):
+        await schema.verify(connection)
+
+
+async def test_migrating_again_replaces_a_function_that_was_changed(
+    connection: Connection, conninfo: str
+) -> None:
+    await connection.execute("UPDATE schema_definitions SET digest = 'another'")
+    await connection.execute(
+        "CREATE OR REPLACE FUNCTION peer_key(p_datacenter int) RETURNS bytea"
+        " LANGUAGE sql AS $$ SELECT NULL::bytea $$"
+    )
+
+    await asyncio.to_thread(schema.migrate, conninfo)
+
+    await schema.verify(connection)
+    assert await one(connection, "SELECT peer_key(1)") is not None
+
+
 async def test_tables_of_another_making_are_not_touched(empty_database: str) -> None:
     async with await connect(empty_database) as connection:
         await connection.execute("CREATE TABLE api_heartbeats (id bigserial, url text)")

@@ -11,7 +11,6 @@ from uptimeo.domain.monitor import DatacenterId
 from uptimeo.domain.peer import PeerBook
 from uptimeo.leader.elector import OfflineMode
 from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
-from uptimeo.leader.partitions import DAYS_AHEAD
 from uptimeo.settings import Settings
 from uptimeo.storage.database import (
     Connection,
@@ -103,7 +102,7 @@ async def _prepare_days(connection: Connection, log: Log) -> None:
     """Before any check, for its heartbeat must find its day. Later days may wait for the loop."""
     try:
         with our_errors():
-            made = await ensure_partitions(connection, DAYS_AHEAD)
+            made = await ensure_partitions(connection)
     except UptimeoError as error:
         if not await has_partition_today(connection):
             raise

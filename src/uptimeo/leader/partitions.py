@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable
 from uptimeo.domain.errors import UptimeoError
 from uptimeo.telemetry import Log
 
-DAYS_AHEAD = 7
 _EVERY_S = 3600.0
 _RETRY_S = 5.0
 
@@ -15,7 +14,7 @@ _RETRY_S = 5.0
 class PartitionKeeper:
     """Every agent runs one: the database lets them work one at a time, and only the first does."""
 
-    def __init__(self, *, make: Callable[[int], Awaitable[list[str]]], log: Log) -> None:
+    def __init__(self, *, make: Callable[[], Awaitable[list[str]]], log: Log) -> None:
         self._make = make
         self._log = log
 
@@ -23,7 +22,7 @@ class PartitionKeeper:
         """Make what is missing now and once an hour."""
         while True:
             try:
-                if made := await self._make(DAYS_AHEAD):
+                if made := await self._make():
                     self._log.partitions_made(made)
                 delay = _EVERY_S
             except UptimeoError as error:

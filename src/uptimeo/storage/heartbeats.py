@@ -12,7 +12,7 @@ _INGEST = """
 SELECT inserted, duplicate, aside_positions, aside_reasons FROM heartbeats_ingest(%s, %s::jsonb)
 """
 _SET_ASIDE = "SELECT heartbeat_set_aside(%s, %s, %s)"
-_ENSURE_PARTITIONS = "SELECT heartbeat_partitions_ensure(%s)"
+_ENSURE_PARTITIONS = "SELECT partitions_ensure('api_heartbeats')"
 _HAS_TODAY = """
 SELECT to_regclass('api_heartbeats_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD'))
        IS NOT NULL
@@ -52,15 +52,15 @@ class HeartbeatStore:
             cursor = await connection.execute(_LATEST_SLOTS, (self._datacenter,))
             return {MonitorId(monitor): slot for monitor, slot in await cursor.fetchall()}
 
-    async def ensure_partitions(self, days_ahead: int) -> list[str]:
+    async def ensure_partitions(self) -> list[str]:
         """Make the partitions from yesterday on that are missing; answers with their names."""
         async with borrowed(self._pool, within_s=_PARTITIONS_S) as connection:
-            return await ensure_partitions(connection, days_ahead)
+            return await ensure_partitions(connection)
 
 
-async def ensure_partitions(connection: Connection, days_ahead: int) -> list[str]:
+async def ensure_partitions(connection: Connection) -> list[str]:
     """As the method, on that connection, before there is a pool; raises errors of psycopg."""
-    cursor = await connection.execute(_ENSURE_PARTITIONS, (days_ahead,))
+    cursor = await connection.execute(_ENSURE_PARTITIONS)
     return [name for (name,) in await cursor.fetchall()]
 
 

@@ -7,6 +7,7 @@ from typing import Any
 import psycopg
 
 from uptimeo.domain.errors import FatalError
+from uptimeo.storage import definitions
 from uptimeo.storage.database import (
     MIN_SERVER_VERSION,
     Connection,
@@ -17,7 +18,7 @@ from uptimeo.storage.database import (
 
 # The newest file in migrations/versions; a test compares them. A constant, so that an agent
 # need not load a migration tool to know what it expects.
-HEAD = "0006"
+HEAD = "0008"
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('uptimeo migrate', 0))"
 _HAS_VERSION_TABLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _VERSION = "SELECT version_num FROM alembic_version"
@@ -40,6 +41,11 @@ async def verify(connection: Connection) -> None:
         raise FatalError(
             f"the database's schema is {found}, this release works with {HEAD}: "
             + ("run `uptimeo migrate`" if found < HEAD else "use a newer release of UptimeO")
+        )
+    if not await definitions.are_applied(connection):
+        raise FatalError(
+            "the database has the functions of another release: run `uptimeo migrate` with the"
+            " release that its agents run"
         )
 
 
@@ -64,6 +70,7 @@ def migrate(conninfo: str) -> tuple[str | None, str]:
             )
         driver.commit()
         _upgrade(driver)
+        definitions.apply(driver)
         return before, HEAD
 
 

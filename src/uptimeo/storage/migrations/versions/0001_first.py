@@ -12,5 +12,5 @@ def upgrade() -> None:
     # The driver's own cursor: only without parameters may one call hold many statements and a "%".
     driver = op.get_bind().connection.driver_connection
     assert driver is not None
-    for name in ("0001_config.sql", "0001_heartbeats.sql", "0001_lease.sql", "0001_ingest.sql"):
+    for name in ("0001_config.sql", "0001_heartbeats.sql", "0001_lease.sql"):
         driver.execute((Path(__file__).parent / name).read_text("utf-8"))

@@ -65,31 +65,3 @@ CREATE TABLE api_heartbeats_set_aside (
     digest        text NOT NULL GENERATED ALWAYS AS (md5(payload)) STORED,
     UNIQUE (datacenter_id, digest)
 );
-
--- Makes the partitions from today on; answers with the names of the new ones. UTC days.
--- LIKE + ATTACH takes no lock on api_heartbeats that a reader or writer would notice, unlike
--- CREATE TABLE ... PARTITION OF.
-CREATE FUNCTION heartbeat_partitions_ensure(p_days_ahead int) RETURNS SETOF text
-LANGUAGE plpgsql SET lock_timeout = '2s' SET search_path FROM CURRENT AS $$
-DECLARE
-    d date;
-    t text;
-BEGIN
-    -- One at a time: nine agents may start at once.
-    PERFORM pg_advisory_xact_lock(hashtextextended('uptimeo heartbeat partitions', 0));
-    FOR d IN
-        SELECT (clock_timestamp() AT TIME ZONE 'UTC')::date + n
-        FROM generate_series(-1, p_days_ahead) n
-    LOOP
-        t := 'api_heartbeats_' || to_char(d, 'YYYYMMDD');
-        CONTINUE WHEN to_regclass(t) IS NOT NULL;
-        EXECUTE format(
-            'CREATE TABLE %I (LIKE api_heartbeats INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH'
-            ' (autovacuum_vacuum_insert_scale_factor = 0,'
-            ' autovacuum_vacuum_insert_threshold = 500000)', t);
-        EXECUTE format(
-            'ALTER TABLE api_heartbeats ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-            t, d::timestamp AT TIME ZONE 'UTC', (d + 1)::timestamp AT TIME ZONE 'UTC');
-        RETURN NEXT t;
-    END LOOP;
-END $$;

@@ -18,11 +18,3 @@ CREATE TABLE peer_keys (
     made_at       timestamptz NOT NULL DEFAULT clock_timestamp()
 );
 REVOKE ALL ON peer_keys FROM PUBLIC;
-
-CREATE FUNCTION peer_key(p_datacenter int) RETURNS bytea
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
-BEGIN
-    INSERT INTO peer_keys (datacenter_id) VALUES (p_datacenter) ON CONFLICT DO NOTHING;
-    RETURN (SELECT key FROM peer_keys WHERE datacenter_id = p_datacenter);
-END $$;
-REVOKE ALL ON FUNCTION peer_key(int) FROM PUBLIC;

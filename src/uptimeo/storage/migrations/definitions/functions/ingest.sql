@@ -2,7 +2,7 @@
 -- Fence: a heartbeat of term T is good if it was executed before term T+1 began, whenever it
 -- arrives. Ended terms never change, so no lock is needed. The natural key removes doubles.
 -- Every row sent is counted exactly once in the answer; positions in the batch begin at 0.
-CREATE FUNCTION heartbeats_ingest(p_datacenter int, p_batch jsonb)
+CREATE OR REPLACE FUNCTION heartbeats_ingest(p_datacenter int, p_batch jsonb)
 RETURNS TABLE (inserted int, duplicate int, aside_positions int[], aside_reasons text[])
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -31,7 +31,7 @@ BEGIN
             failed_phase varchar(10), error_type varchar(50), resolved_ip inet,
             response_content_type varchar(50), response_server varchar(50),
             response_cache_status varchar(50), error_message text, raw_request_headers jsonb,
-            raw_response_headers jsonb, raw_response_body jsonb)
+            raw_response_headers jsonb, raw_response_body jsonb, details jsonb)
         LEFT JOIN agent_terms t ON t.datacenter_id = p_datacenter
             AND t.term = x.term AND t.holder = x.holder
         LEFT JOIN agent_terms next ON next.datacenter_id = p_datacenter AND next.term = x.term + 1
@@ -43,7 +43,7 @@ BEGIN
             response_status_code, warning_threshold_ms, critical_threshold_ms, attempts, success,
             status, http_version, failed_phase, error_type, resolved_ip, response_content_type,
             response_server, response_cache_status, error_message, raw_request_headers,
-            raw_response_headers, raw_response_body)
+            raw_response_headers, raw_response_body, details)
         SELECT
             scheduled_at, executed_at AT TIME ZONE 'UTC', term, monitor_id, datacenter_id, agent_id,
             response_time_ms, dns_lookup_ms, tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms,
@@ -51,7 +51,8 @@ BEGIN
             response_status_code, warning_threshold_ms, critical_threshold_ms,
             coalesce(attempts, 1), success, status, http_version, failed_phase, error_type,
             resolved_ip, response_content_type, response_server, response_cache_status,
-            error_message, raw_request_headers, raw_response_headers, raw_response_body
+            error_message, raw_request_headers, raw_response_headers, raw_response_body,
+            details
         FROM src WHERE bad IS NULL
         ORDER BY scheduled_at
         ON CONFLICT (monitor_id, datacenter_id, scheduled_at) DO NOTHING
@@ -70,7 +71,7 @@ BEGIN
 END $$;
 
 -- Keeps one row that the batch function refuses as data; `p_payload` is any text without NUL.
-CREATE FUNCTION heartbeat_set_aside(p_datacenter int, p_reason text, p_payload text) RETURNS void
+CREATE OR REPLACE FUNCTION heartbeat_set_aside(p_datacenter int, p_reason text, p_payload text) RETURNS void
 LANGUAGE sql SET search_path FROM CURRENT AS $$
     INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload)
     VALUES (p_datacenter, left(p_reason, 1000), p_payload)
