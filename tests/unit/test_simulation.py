@@ -1,12 +1,11 @@
 """Can two agents of a datacenter ever lead at once? Hours of accidents, in seconds, by seed.
 
 A discrete-event simulation drives the real `Elector` of three instances against a lease row that
-decides as `lease_ask` does (definitions/functions/lease.sql). Hosts are paused, crash, restart and stop; messages
-are late or lost; the database is away and its clock jumps. In strict mode that is all; in
-`continue` mode the instances also talk with each other, and those that were killed while they
-went on without a database resume their term. The same simulation has to find bugs that are
-planted: otherwise its silence would mean nothing.
-"""
+decides as `lease_ask` does (definitions/functions/lease.sql). Hosts are paused, crash, restart and
+stop; messages are late or lost; the database is away and its clock jumps. In strict mode that is
+all; in `continue` mode the instances also talk with each other, and those that were killed while
+they went on without a database resume their term. The same simulation has to find bugs that are
+planted: otherwise its silence would mean nothing."""
 
 import heapq
 import itertools
