@@ -1,7 +1,9 @@
 """Which database does a command talk to?"""
 
 import asyncio
+import getpass
 import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -22,7 +24,7 @@ def find_conninfo() -> str:
     """
     if given := os.environ.get("DB_CONN_STRING"):
         try:
-            return connection_string(given, "uptimeo command")
+            return connection_string(given, _application())
         except FatalError as error:
             raise FatalError(f"DB_CONN_STRING: {error}") from error
     directory = default_data_dir(os.environ)
@@ -32,7 +34,16 @@ def find_conninfo() -> str:
             "there is no database: set DB_CONN_STRING, or start one with `uptimeo up`"
             f" (none runs in {directory})"
         )
-    return connection_string(server.conninfo, "uptimeo command")
+    return connection_string(server.conninfo, _application())
+
+
+def _application() -> str:
+    """Who types, for the history of the configuration; the login role may serve many people."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name
+        user = str(os.getuid())
+    return f"uptimeo {user}@{socket.gethostname()}"
 
 
 @asynccontextmanager

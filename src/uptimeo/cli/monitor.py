@@ -8,6 +8,7 @@ from rich.console import Console
 from uptimeo.catalog.rows import to_monitor
 from uptimeo.cli.database import with_database
 from uptimeo.cli.monitor_edit import add, edit
+from uptimeo.cli.monitor_history import history
 from uptimeo.cli.monitor_list import MonitorLine, monitors_table
 from uptimeo.cli.monitor_show import InForce, sheet
 from uptimeo.domain.errors import FatalError, InvalidMonitorError
@@ -25,6 +26,7 @@ def monitor() -> None:
 
 monitor.add_command(add)
 monitor.add_command(edit)
+monitor.add_command(history)
 
 
 @monitor.command("list")
