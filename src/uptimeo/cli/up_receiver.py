@@ -14,7 +14,7 @@ from uptimeo.receiver import address_of, listen, receive
 from uptimeo.receiver.settings import ADDRESS, URL, ReceiverSettings, read_receiver_settings
 from uptimeo.telemetry import Log
 
-# After the agent's end, so that `uptimeo up` ends within three seconds.
+# What its end may take, after that of the agent.
 _PATIENCE_S = 0.5
 
 Keep = Callable[[AbstractContextManager[socket.socket]], socket.socket]
