@@ -68,16 +68,15 @@ async def test_the_phases_of_http_3_are_where_the_time_went() -> None:
     authority = Authority.new()
     async with (
         http3(authority.leaf(), answer=Answer(delay_s=0.3)) as server,
-        slowed(server, to_server_s=0.05, to_client_s=(0.1, 0.2)) as slow,
+        slowed(server, to_server_s=0.05, to_client_s=(0.1, 0.4)) as slow,
     ):
         result = up(await check(slow.url(), http_version="3", ca_pem=authority.pem))
 
     phases = result.phases
     assert phases.dns is None
-    assert milliseconds(phases.connect) >= 150  # to the server's first word, and back
-    assert milliseconds(phases.tls) >= 75  # the rest of its first flight was on its way already
-    assert milliseconds(phases.wait) >= 550  # there and back, and the server's own time
-    assert milliseconds(result.total_ms) < 3000
+    assert milliseconds(phases.connect) >= 145  # to the server's first word, and back
+    assert milliseconds(phases.tls) >= 150  # what is left until its second word comes
+    assert milliseconds(phases.wait) >= 700  # there and back, and the server's own time
 
 
 async def test_a_late_answer_over_http_3_has_no_first_byte() -> None:
