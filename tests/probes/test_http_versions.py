@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+from typing import Any
 
 import pytest
 
@@ -64,6 +65,31 @@ async def test_http_3_is_spoken_if_it_is_wanted() -> None:
     assert result.facts["certificate"]["presented"] == 1
 
 
+async def test_a_head_and_a_body_too_large_are_as_over_tcp() -> None:
+    authority = Authority.new()
+    wanted: dict[str, Any] = {"http_version": "3", "ca_pem": authority.pem}
+    bodiless = Answer(headers=((b"content-length", b"2"),), body=b"")
+    async with http3(authority.leaf(), answer=bodiless) as server:
+        head = up(await check(server.url(), method="HEAD", **wanted))
+    async with http3(authority.leaf(), answer=Answer(body=bytes(100_000))) as server:
+        large = await check(server.url(), max_body_bytes=99_999, **wanted)
+
+    assert head.exchange is not None
+    assert head.exchange.size_bytes == 0
+    failure_of(large, ErrorType.BODY_TOO_LARGE)
+
+
+async def test_http_3_does_not_follow_a_redirect_to_where_there_is_none() -> None:
+    authority = Authority.new()
+    away = Answer(status=b"302", headers=((b"location", b"http://target.example/"),))
+    async with http3(authority.leaf(), answer=away) as server:
+        options: dict[str, Any] = {"resolve": {"target.example": HOST}, "ca_pem": authority.pem}
+        result = await check(server.url(), http_version="3", **options)
+
+    failure = failure_of(result, ErrorType.REDIRECT_REFUSED)
+    assert failure.message.startswith("redirected to http://target.example/: ")
+
+
 async def test_the_phases_of_http_3_are_where_the_time_went() -> None:
     authority = Authority.new()
     async with (
@@ -81,7 +107,7 @@ async def test_the_phases_of_http_3_are_where_the_time_went() -> None:
 
 async def test_a_late_answer_over_http_3_has_no_first_byte() -> None:
     authority = Authority.new()
-    wanted = {"http_version": "3", "ca_pem": authority.pem}
+    wanted: dict[str, Any] = {"http_version": "3", "ca_pem": authority.pem}
     async with http3(authority.leaf(), answer=Answer(delay_s=5)) as server:
         result = await check(server.url(), timeout_ms=300, **wanted)
 

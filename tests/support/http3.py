@@ -22,11 +22,12 @@ from tests.support.servers import HOST, Address
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What each request gets, so many seconds later, with the body "ok"."""
+    """What each request gets, so many seconds later."""
 
     delay_s: float = 0.0
     status: bytes = b"200"
     headers: tuple[tuple[bytes, bytes], ...] = ()
+    body: bytes = b"ok"
 
 
 class _Answering(QuicConnectionProtocol):
@@ -45,8 +46,11 @@ class _Answering(QuicConnectionProtocol):
     def _answer(self, stream: int) -> None:
         if self._http is None or self._closed.is_set():
             return
-        self._http.send_headers(stream, [(b":status", self._wanted.status), *self._wanted.headers])
-        self._http.send_data(stream, b"ok", end_stream=True)
+        wanted = self._wanted
+        headers = [(b":status", wanted.status), *wanted.headers]
+        self._http.send_headers(stream, headers, end_stream=not wanted.body)
+        if wanted.body:
+            self._http.send_data(stream, wanted.body, end_stream=True)
         self.transmit()
 
 
