@@ -13,6 +13,7 @@ from uptimeo.domain.errors import FatalError
 from uptimeo.domain.text import masked
 from uptimeo.probes.network.guard import SETTING, AddressGuard
 
+_REFERENCES = "UPTIMEO_REFERENCE_TARGETS"
 _URI = re.compile(r"postgres(ql)?://")
 
 
@@ -125,7 +126,7 @@ class Settings(BaseModel):
     reference_targets: Annotated[
         str,
         Field(
-            alias="UPTIMEO_REFERENCE_TARGETS",
+            alias=_REFERENCES,
             description="host:port, separated by commas, that answer while the network does",
         ),
         AfterValidator(_references),
@@ -188,6 +189,18 @@ def read_guard(environment: Mapping[str, str], otherwise: str = "none") -> Addre
         return AddressGuard.of(text or otherwise)
     except ValueError as error:
         raise FatalError(f"{SETTING}: {text!r} is wrong: {error}") from error
+
+
+def read_references(environment: Mapping[str, str]) -> tuple[tuple[str, int], ...]:
+    """The reference targets of a check by hand, as pairs of host and port; none if not set.
+
+    Raises FatalError as `read_settings` does.
+    """
+    text = environment.get(_REFERENCES, "").strip()
+    try:
+        return tuple(_pairs(_references(text)))
+    except ValueError as error:
+        raise FatalError(f"{_REFERENCES}: {text!r} is wrong: it {error}") from error
 
 
 def read_exec_file(environment: Mapping[str, str]) -> Path | None:

@@ -1,11 +1,15 @@
 """`uptimeo up`: everything on one machine, as a newcomer starts it."""
 
+import asyncio
 import os
+import re
 import shutil
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
@@ -52,6 +56,41 @@ async def test_the_demo_shows_what_is_up_slow_and_down_and_leaves_nothing_behind
     assert processes_of(directory) == []
     assert (listed[0], "demo: always failing" in listed[1]) == (1, True)
     assert (latest[0], latest[1].startswith("3 heartbeats")) == (0, True)
+
+
+async def test_a_job_signals_without_a_second_command(directory: Path) -> None:
+    variables = {"UPTIMEO_DATA_DIR": str(directory)}
+
+    async with running("up", UPTIMEO_RECEIVE_ADDRESS="127.0.0.1:0", **variables) as everything:
+        address = (await everything.event("receiver_started"))["address"]
+        added = await output(
+            *("monitor", "add", "push://backup", "--period", "3600", "--interval", "1"),
+            UPTIMEO_RECEIVE_ADDRESS=address,
+            **variables,
+        )
+        (url,) = re.findall(r"this once: (\S+)", added[1])
+        with await asyncio.to_thread(urlopen, url) as answer:
+            status = answer.status
+        await everything.event("heartbeat_inserted", status="up")
+        everything.signal(signal.SIGINT)
+        code = await everything.ended()
+
+    assert url.startswith(f"http://{address}/ping/")
+    assert (status, code) == (200, 0)
+    assert everything.lines[-1]["event"] == "receiver_stopped"
+    assert processes_of(directory) == []
+
+
+async def test_an_address_that_was_named_and_is_taken_is_refused(directory: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        named = f"127.0.0.1:{taken.getsockname()[1]}"
+        code, _, complaint = await output(
+            "up", UPTIMEO_DATA_DIR=str(directory), UPTIMEO_RECEIVE_ADDRESS=named
+        )
+
+    assert code == 2
+    assert f"UPTIMEO_RECEIVE_ADDRESS: {named} cannot be listened on" in complaint
+    assert processes_of(directory) == []
 
 
 async def test_it_can_be_stopped_while_its_server_hangs(directory: Path) -> None:

@@ -66,6 +66,29 @@ def test_failed_tries_are_in_the_json(refusing: int) -> None:
     assert '"error_type": "connect_refused"' in result.stdout
 
 
+def test_a_failure_without_a_network_of_our_own_is_unknown(
+    conninfo: str, refusing: int, site: Site
+) -> None:
+    target = f"tcp://127.0.0.1:{refusing}"
+    said(monitor, "add", target, dsn=conninfo)
+    silent = {"UPTIMEO_REFERENCE_TARGETS": f"127.0.0.1:{refusing}"}
+    alive = {"UPTIMEO_REFERENCE_TARGETS": f"127.0.0.1:{refusing}, {site.url.rpartition('/')[2]}"}
+
+    isolated = ran(check, target, **silent)
+    by_row = ran(check, "--from-monitor", "1", dsn=conninfo, **ANYWHERE, **silent)
+    down = ran(check, target, **alive)
+    wrong = ran(check, target, UPTIMEO_REFERENCE_TARGETS="nowhere")
+
+    for result in (isolated, by_row):
+        assert result.exit_code == 2
+        assert "(isolated)" in result.stdout
+    assert down.exit_code == 1
+    assert "(connect_refused)" in down.stdout
+    assert str(wrong.exception) == (
+        "UPTIMEO_REFERENCE_TARGETS: 'nowhere' is wrong: it must be host:port, separated by commas"
+    )
+
+
 def test_the_forbidden_networks_are_those_of_an_agent(conninfo: str, site: Site) -> None:
     said(monitor, "add", site.url, dsn=conninfo)
 

@@ -105,6 +105,8 @@ def test_a_family_is_one_line() -> None:
     assert drawn({"families": {"v6": summary | {"status": None}}}) == [
         "  v6          down        1.50 ms  ::1  connect_refused"
     ]
+    silent = summary | {"outcome": "up", "status": None, "error_type": None}
+    assert drawn({"families": {"v6": silent}}) == ["  v6          up          1.50 ms  ::1"]
 
 
 @pytest.mark.parametrize(

@@ -161,6 +161,18 @@ def test_secrets_are_not_shown(conninfo: str) -> None:
     assert shown(conninfo, 2)["options"]["auth"]["token_url"] == "https://id.example/token"
 
 
+def test_secrets_are_shown_to_who_asks_for_them(conninfo: str) -> None:
+    steps = '[{"expect": "login: "}, {"send": "hunter2"}]'
+    said(monitor, "add", "tcp://a.example:23", "-o", f"steps={steps}", dsn=conninfo)
+    said(monitor, "add", "postgresql://ann:hunter2@db.example/app", dsn=conninfo)
+
+    for key in (1, 2):
+        assert "hunter2" not in said(monitor, "show", str(key), dsn=conninfo)
+        assert "hunter2" in said(monitor, "show", str(key), "--reveal", dsn=conninfo)
+    found = said_json(monitor, "show", "2", "--reveal", dsn=conninfo)
+    assert found["target"] == "postgresql://ann:hunter2@db.example/app"
+
+
 def test_a_sheet_tells_what_is_in_force(conninfo: str) -> None:
     given = ("--interval", "2", "--warning", "300", "--retries", "2", "--retry-delay", "100")
     said(monitor, "add", URL, "--name", "shop", *given, "-o", "tls.min_version=1.3", dsn=conninfo)

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from tests.evidence import (
     matrix_dns,
+    matrix_http3,
     matrix_httpbin,
     matrix_mail,
     matrix_services,
@@ -32,6 +33,7 @@ from uptimeo.probes.registry import ProbeRegistry
 
 _PROGRAMS = (
     *matrix_web.PROGRAMS,
+    *matrix_http3.PROGRAMS,
     *matrix_httpbin.PROGRAMS,
     *matrix_mail.PROGRAMS,
     *matrix_starttls.PROGRAMS,

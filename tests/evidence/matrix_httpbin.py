@@ -3,38 +3,18 @@
 It is installed into an environment of its own, which is removed at the end.
 """
 
-import atexit
-import shutil
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from tests.evidence.matrix_rows import HTTPS_TRUSTING, Expected, Program
-from tests.support.programs import HOST, Place, find
+from tests.support.programs import HOST, Place, environment, find
 from uptimeo.domain.result import ErrorType
-
-_PACKAGES = ("httpbin", "gunicorn")
-_INSTALLED_WITHIN_S = 300
 
 
 def _environment() -> str | None:
     """The Python of a new environment with httpbin, or None without nginx or a package index."""
-    if find("nginx") is None:
-        return None
-    directory = Path(tempfile.mkdtemp(prefix="uptimeo-httpbin-"))
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    python = directory / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    try:
-        for command in ([sys.executable, "-m", "venv", str(directory)], [*install, *_PACKAGES]):
-            subprocess.run(command, check=True, capture_output=True, timeout=_INSTALLED_WITHIN_S)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return str(python)
+    return environment("httpbin", "gunicorn") if find("nginx") is not None else None
 
 
 @contextmanager

@@ -103,6 +103,25 @@ async def test_tls_is_a_phase_and_its_certificate_a_fact() -> None:
     assert kind(untrusted) is ErrorType.TLS_UNTRUSTED
 
 
+async def test_a_certificate_is_a_fact_when_it_is_new_and_when_a_check_fails() -> None:
+    authority = Authority.new()
+    probe, context = GrpcProbe(), ProbeContext(timeout_ms=3000)
+    with grpc_server(CALM, authority=authority) as port:
+        given = {"url": f"grpcs://localhost:{port}", "tls": {"ca_pem": authority.pem}}
+        served = GrpcOptions.model_validate(given)
+        unserved = GrpcOptions.model_validate(given | {"service": "mail"})
+        first, second = [await probe.probe(served, context) for _ in range(2)]
+        failed = [await probe.probe(unserved, context) for _ in range(2)]
+        untrusted = await check(port, url=served.url)
+
+    assert set(first.facts) == {"tls", "certificate", "grpc_status", "serving"}
+    assert set(second.facts) == {"grpc_status", "serving"}
+    assert all(result.facts["certificate"] == first.facts["certificate"] for result in failed)
+    assert kind(untrusted) is ErrorType.TLS_UNTRUSTED
+    leaf = first.facts["certificate"]["fingerprint"]
+    assert untrusted.facts["certificate"]["fingerprint"] == leaf
+
+
 async def test_tls_without_http2_is_refused() -> None:
     authority = Authority.new()
     async with serve(mute, tls=authority.valid()) as server:

@@ -11,7 +11,7 @@ from tests.support.servers import HOST, hanging_up, mute, refusing, serve
 from tests.support.wire_checks import check, dripping, echoing, failure_of, up
 from tests.support.zoo import Zoo
 from uptimeo.domain.result import ErrorType, Phase
-from uptimeo.probes.base import Limits, ProbeContext
+from uptimeo.probes.base import Address, Family, Limits, ProbeContext
 from uptimeo.probes.dialogues.tcp import TcpOptions, TcpProbe
 
 
@@ -175,3 +175,25 @@ async def test_a_server_without_tls_is_a_tls_error() -> None:
 def test_options_that_make_no_sense_are_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         TcpOptions.model_validate(options)
+
+
+class BothFamilies:
+    async def resolve(self, name: str, family: Family, timeout_s: float) -> tuple[Address, ...]:
+        return (Address("::1" if family is Family.V6 else HOST),)
+
+
+async def test_a_port_is_tried_by_both_families() -> None:
+    context = ProbeContext(timeout_ms=3000, resolver=BothFamilies())
+    async with serve(mute) as four:
+        options = TcpOptions(url=f"tcp://both.test:{four.port}", family="both")
+        half = await TcpProbe().probe(options, context)
+        async with serve(mute, host="::1", port=four.port):
+            whole = up(await TcpProbe().probe(options, context))
+
+    assert failure_of(half, ErrorType.CONNECT_REFUSED).message == (
+        f"by v6: connection refused by [::1]:{four.port}; by v4 it is up"
+    )
+    assert {name: each["ip"] for name, each in whole.facts["families"].items()} == {
+        "v4": HOST,
+        "v6": "::1",
+    }

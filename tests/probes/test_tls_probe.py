@@ -8,7 +8,7 @@ from tests.support.servers import mute, serve
 from tests.support.wire_checks import check, failure_of, up
 from tests.support.zoo import Animal, Zoo
 from uptimeo.domain.result import ErrorType, ProbeResult
-from uptimeo.probes.base import ProbeContext
+from uptimeo.probes.base import Address, Family, ProbeContext
 from uptimeo.probes.dialogues.certificate import CertificateOptions, CertificateProbe
 
 GOOD = Zoo.new().animals["good"]
@@ -116,3 +116,42 @@ def test_the_port_is_that_of_the_protocol() -> None:
     mail = CertificateOptions(url="tls://example.org", starttls="imap")
 
     assert (https.endpoint().port, mail.endpoint().port) == (443, 143)
+
+
+class BothFamilies:
+    """A resolver by which every name has loopback's address of each family."""
+
+    async def resolve(self, name: str, family: Family, timeout_s: float) -> tuple[Address, ...]:
+        found = {Family.V4: "127.0.0.1", Family.V6: "::1"}
+        return tuple(Address(ip) for each, ip in found.items() if family in (each, Family.ANY))
+
+
+async def test_a_certificate_is_demanded_by_both_families() -> None:
+    other = Zoo.new().animals["expired"]
+    probe, context = CertificateProbe(), ProbeContext(timeout_ms=3000, resolver=BothFamilies())
+    async with (
+        serve(mute, tls=GOOD.server()) as four,
+        serve(mute, tls=other.server(), host="::1", port=four.port) as six,
+    ):
+        given = {"url": f"tls://localhost:{six.port}", "family": "both"}
+        options = CertificateOptions.model_validate(given | {"tls": GOOD.options()})
+        result = await probe.probe(options, context)
+        trusting = CertificateOptions.model_validate(given | {"tls": {"verify": False}})
+        first, second = [up(await probe.probe(trusting, context)) for _ in range(2)]
+
+    failure = failure_of(result, ErrorType.TLS_UNTRUSTED)
+    assert failure.message.startswith(f"by v6: the certificate of [::1]:{six.port} is not trusted")
+    assert failure.message.endswith("by v4 it is up")
+    families = result.facts["families"]
+    assert [families[name]["ip"] for name in ("v4", "v6")] == ["127.0.0.1", "::1"]
+    assert families["v4"]["facts"]["certificate"] != result.facts["certificate"]
+    known = [first.facts, *(each.get("facts", {}) for each in first.facts["families"].values())]
+    assert sum("certificate" in facts for facts in known) == 2
+    assert list(second.facts) == ["families"]
+    assert not any("facts" in each for each in second.facts["families"].values())
+
+
+async def test_a_source_address_has_one_family_only() -> None:
+    given = {"url": "tls://a.example", "family": "both", "source": "127.0.0.1"}
+    with pytest.raises(ValueError, match="family cannot be both"):
+        CertificateOptions.model_validate(given)

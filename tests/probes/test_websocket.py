@@ -203,6 +203,25 @@ async def test_tls_is_a_phase_and_its_certificate_a_fact() -> None:
     assert good.phases.tls is not None
     assert good.facts["certificate"]["leaf_expires"]
     assert kind(untrusted) is ErrorType.TLS_UNTRUSTED
+    assert untrusted.facts["certificate"] == good.facts["certificate"] | {"chain_expires": None}
+
+
+async def test_a_certificate_is_a_fact_when_it_is_new_and_when_a_check_fails() -> None:
+    authority = Authority.new()
+    probe, context = WebSocketProbe(), ProbeContext(timeout_ms=3000)
+    tls = {"ca_pem": authority.pem}
+    async with echoing(authority.valid()) as port:
+        url = f"wss://localhost:{port}/"
+        steps = [{"expect": "something else"}]
+        fine = WebSocketOptions.model_validate({"url": url, "tls": tls})
+        wrong = WebSocketOptions.model_validate({"url": url, "tls": tls, "steps": steps})
+        first, second = [await probe.probe(fine, context) for _ in range(2)]
+        failed = [await probe.probe(wrong, context) for _ in range(2)]
+
+    assert first.facts["certificate"]["leaf_expires"]
+    assert second.failure is None
+    assert second.facts == {}
+    assert all(result.facts["certificate"] == first.facts["certificate"] for result in failed)
 
 
 @pytest.mark.parametrize(

@@ -27,20 +27,26 @@ class Authority:
         """The CA's certificate, for those who shall trust it."""
         return self.ca.cert_pem.bytes().decode("ascii")
 
-    def valid(self, *names: str) -> ssl.SSLContext:
+    def leaf(self, *names: str) -> trustme.LeafCert:
         """For the loopback addresses and localhost, or for `names` instead."""
-        return _context(self.ca.issue_cert(*(names or ("127.0.0.1", "::1", "localhost"))))
+        return self.ca.issue_cert(*(names or ("127.0.0.1", "::1", "localhost")))
 
-    def expired(self) -> ssl.SSLContext:
+    def expired_leaf(self) -> trustme.LeafCert:
         """Valid for the right names, until yesterday."""
         now = datetime.now(UTC)
-        return _context(
-            self.ca.issue_cert(
-                *("127.0.0.1", "localhost"),
-                not_before=now - timedelta(days=30),
-                not_after=now - timedelta(days=1),
-            )
+        return self.ca.issue_cert(
+            *("127.0.0.1", "localhost"),
+            not_before=now - timedelta(days=30),
+            not_after=now - timedelta(days=1),
         )
+
+    def valid(self, *names: str) -> ssl.SSLContext:
+        """A server's context with a `leaf`."""
+        return _context(self.leaf(*names))
+
+    def expired(self) -> ssl.SSLContext:
+        """A server's context with an `expired_leaf`."""
+        return _context(self.expired_leaf())
 
     def not_yet_valid(self) -> ssl.SSLContext:
         """Valid for the right names, from tomorrow."""

@@ -1,10 +1,13 @@
 """How is a real server program run for a while, on loopback ports and with files of its own?"""
 
+import atexit
 import os
 import pwd
 import shutil
 import socket
 import subprocess
+import sys
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -17,11 +20,29 @@ HOST = "127.0.0.1"
 _SYSTEM = "/usr/sbin:/usr/local/sbin:/sbin"
 _STARTS_WITHIN_S = 30
 _ENDS_WITHIN_S = 10
+_INSTALLED_WITHIN_S = 300
 
 
 def find(program: str) -> str | None:
     """Its path, also where only root looks for programs."""
     return shutil.which(program) or shutil.which(program, path=_SYSTEM)
+
+
+def environment(*packages: str) -> str | None:
+    """The Python of a new environment with these packages, removed at the end of this process.
+
+    None if they cannot be installed, as without a package index.
+    """
+    directory = Path(tempfile.mkdtemp(prefix="uptimeo-environment-"))
+    atexit.register(shutil.rmtree, directory, ignore_errors=True)
+    python = directory / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    try:
+        for command in ([sys.executable, "-m", "venv", str(directory)], [*install, *packages]):
+            subprocess.run(command, check=True, capture_output=True, timeout=_INSTALLED_WITHIN_S)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return str(python)
 
 
 def me() -> str:

@@ -170,7 +170,8 @@ def check(context: click.Context, url: str | None, **given: Unpack[_Given]) -> N
     Stores nothing, and needs a database for --from-monitor only. A line is a phase: name lookup
     (dns), TCP connection (connect), TLS handshake (tls), sending (send), waiting for the first
     byte (wait), reading the answer (transfer), and what is particular to the type. The phases are
-    those of the last request; the ones before it, for redirects, are "redirect".
+    those of the last request; the ones before it, for redirects, are "redirect". With
+    UPTIMEO_REFERENCE_TARGETS, a failure while none of these answers is unknown, as for an agent.
 
     \b
     Exit status:

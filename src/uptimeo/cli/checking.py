@@ -16,7 +16,7 @@ from uptimeo.probes.running.attempts import Attempts, Shared
 from uptimeo.probes.running.places import HostPlaces
 from uptimeo.probes.running.references import References
 from uptimeo.probes.running.runner import CheckRunner
-from uptimeo.settings import read_exec_file, read_guard
+from uptimeo.settings import read_exec_file, read_guard, read_references
 from uptimeo.storage import monitor_edits as edits
 from uptimeo.storage.database import borrowed, make_pool, startup_errors
 from uptimeo.storage.schema import verify
@@ -72,9 +72,10 @@ def _usual_guard() -> str:
 async def _check(monitor: Monitor, registry: ProbeRegistry, shared: Shared) -> Heartbeat:
     """The heartbeat that an agent would store, with all the tries that the monitor asks for."""
     made: list[Heartbeat] = []
+    references = References(read_references(os.environ))
     clock, silence = ServerClock(), json_log(io.StringIO(), level="CRITICAL")
     runner = CheckRunner(
-        attempts=Attempts(registry=registry, references=References(()), shared=shared, log=silence),
+        attempts=Attempts(registry=registry, references=references, shared=shared, log=silence),
         places=HostPlaces(1),
         permit=lambda: _NOBODY,
         clock=clock,

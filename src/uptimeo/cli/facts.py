@@ -101,8 +101,9 @@ def _hop(hop: Mapping[str, Any], pen: Pen) -> str:
 def _family(summary: Mapping[str, Any], pen: Pen) -> str:
     total = summary["total_ms"]
     took = pen.absent if total is None else f"{total:.2f} ms"
-    why = summary["error_type"] or f"status {summary['status']}"
-    return f"{summary['outcome']:<7}  {took:>10}  {summary['ip'] or pen.absent}  {why}"
+    status = summary["status"]
+    why = summary["error_type"] or ("" if status is None else f"status {status}")
+    return f"{summary['outcome']:<7}  {took:>10}  {summary['ip'] or pen.absent}  {why}".rstrip()
 
 
 def _certificate(value: Mapping[str, Any], now: datetime | None) -> Iterator[_Line]:

@@ -1,6 +1,7 @@
 """What of a monitor's options may a person see? Pure.
 
-Secrets are known by their names and their forms; rather too much is hidden than too little.
+Secrets are known by their names and their forms; rather too much is hidden than too little. What
+a step sends has neither: in a login it is the password itself, so it is never shown.
 """
 
 import re
@@ -13,6 +14,15 @@ _USER = re.compile(r"(?<=://)[^/?#\s]*@")
 _SECRET_PARAMETER = re.compile(
     r"([?&][^=&#\s]*(?:token|secret|passw|pwd|key|sig|auth)[^=&#\s]*=)[^&#\s]+", re.IGNORECASE
 )
+# `password=x`, `"token": "x"`, `PASSWORD 'x'` and the like, within a query or a body.
+_SECRET_PAIR = re.compile(
+    r"((?:passw|passphrase|pwd|secret|token|api[_-]?key|authorization)\w{0,40}[\"']?"
+    r"(?:\s*(?:=>|:=|[:=>])\s*|\s+(?='))(?:(?:basic|bearer)\s+)?)"
+    r"""("(?:\\.|[^"\\])*"?|'(?:''|\\.|[^'\\])*'?|[^\s&;,<]+)""",
+    re.IGNORECASE,
+)
+_SECRET_NAMES = ("passw", "passphrase", "pwd")
+_SENT = ("send", "send_base64")
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
 # What has a secret's name and is none.
 _HARMLESS = ("_url", "_sha256", "_in")
@@ -31,15 +41,19 @@ def masked_value(value: Any, name: str = "") -> Any:
         return [masked_value(each, name) for each in value]
     if value is not None and not isinstance(value, bool) and _is_secret(name):
         return REDACTED
+    if isinstance(value, str) and name in _SENT:
+        return f"{REDACTED} ({len(value)} characters)"
     return _masked_text(value) if isinstance(value, str) else value
 
 
 def _is_secret(name: str) -> bool:
-    return is_secret_header(name) and not name.lower().endswith(_HARMLESS)
+    lower = name.lower()
+    named = is_secret_header(name) or any(word in lower for word in _SECRET_NAMES)
+    return named and not lower.endswith(_HARMLESS)
 
 
 def _masked_text(text: str) -> str:
     """A text without what only its form shows to be a secret; PEM is told by what is in it."""
     if pieces := _PEM.findall(text):
         return f"PEM: {', '.join(piece.lower() for piece in pieces)}"
-    return masked_url(text)
+    return _SECRET_PAIR.sub(rf"\1{REDACTED}", masked_url(text))

@@ -49,14 +49,15 @@ def list_(*, as_json: bool) -> None:
 @monitor.command("show")
 @click.argument("id", type=int)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
-def show(*, id: int, as_json: bool) -> None:  # noqa: A002 - the name that --help shows
+@click.option("--reveal", is_flag=True, help="With passwords, tokens and what steps send.")
+def show(*, id: int, as_json: bool, reveal: bool) -> None:  # noqa: A002 - the name that --help shows
     """Show the monitor ID as it is in force, with its defaults and without its secrets."""
     found = with_database(lambda connection: edits.monitor_row(connection, id))
     if found is None:
         raise _unknown(id)
     row, codes = found
     read, reason = _read(row, ProbeRegistry.installed())
-    in_force = InForce(row=row, datacenters=codes, monitor=read, invalid=reason)
+    in_force = InForce(row=row, datacenters=codes, monitor=read, invalid=reason, revealed=reveal)
     if as_json:
         click.echo(json.dumps(in_force.as_json(), indent=2))
     else:

@@ -24,12 +24,16 @@ _WIDEST = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InForce:
-    """A row and what an agent makes of it: a monitor, or a reason why it is none."""
+    """A row and what an agent makes of it: a monitor, or a reason why it is none.
+
+    `revealed` is with its secrets.
+    """
 
     row: MonitorRow
     datacenters: tuple[str, ...]
     monitor: Monitor | None
     invalid: str | None
+    revealed: bool = False
 
     @property
     def state(self) -> str:
@@ -39,25 +43,25 @@ class InForce:
     @property
     def target(self) -> str:
         """What is checked."""
+        if self.revealed:
+            return self.row.url
         return masked_url(self.row.url if self.monitor is None else self.monitor.target)
 
     @property
     def request(self) -> dict[str, Any]:
-        """The columns that the probe takes, without secrets; all of them if none can be told."""
+        """The columns that the probe takes; all of them if none can be told."""
         columns = [name for name in COLUMNS if name != "url"]
         if self.monitor is not None and isinstance(self.monitor.options, ProbeOptions):
             takes = type(self.monitor.options).model_fields
             columns = [name for name in columns if name in takes]
         found = {name: getattr(self.row, name) for name in columns}
-        return {
-            name: masked_value(value, name) for name, value in found.items() if value is not None
-        }
+        return {name: self._seen(value, name) for name, value in found.items() if value is not None}
 
     @property
     def options(self) -> dict[str, Any]:
-        """The column `options` without secrets."""
-        masked: dict[str, Any] = masked_value(self.row.options)
-        return masked if isinstance(masked, dict) else {"": masked}
+        """The column `options`."""
+        seen = self._seen(self.row.options)
+        return seen if isinstance(seen, dict) else {"": seen}
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -67,10 +71,13 @@ class InForce:
         options = self.monitor.options.model_dump(mode="json", by_alias=True)
         named = {*self.row.options, *COLUMNS}
         return {
-            name: masked_value(value, name)
+            name: self._seen(value, name)
             for name, value in options.items()
             if name not in named and value not in (None, [], {}, "")
         }
+
+    def _seen(self, value: Any, name: str = "") -> Any:
+        return value if self.revealed else masked_value(value, name)
 
     def as_json(self) -> dict[str, Any]:
         """For scripts: every key whatever the row is."""

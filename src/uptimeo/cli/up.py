@@ -16,6 +16,7 @@ from rich.live import Live
 from uptimeo.agent import run_agent
 from uptimeo.cli.agent import agent_log
 from uptimeo.cli.tables import states_table
+from uptimeo.cli.up_receiver import Beside, Listening, listening
 from uptimeo.demo.monitors import (
     DEMO_SCHEDULES,
     DemoMonitor,
@@ -48,9 +49,10 @@ _DEFAULTS = {"DATACENTER_ID": "1", "UPTIMEO_FORBIDDEN_NETWORKS": "none"}
     help="Where everything is kept  [default: UPTIMEO_DATA_DIR, or the user's data directory]",
 )
 def up(*, demo: bool, data_dir: Path | None) -> None:
-    """Run everything on this machine: a PostgreSQL of its own, the schema, one agent.
+    """Run everything on this machine: PostgreSQL, the schema, one agent, and a receiver.
 
-    With DB_CONN_STRING that database is used instead. DATACENTER_ID is 1 unless set. On a
+    With DB_CONN_STRING that database is used instead of one of its own; a receiver, for the
+    signals of jobs, then needs UPTIMEO_RECEIVE_ADDRESS. DATACENTER_ID is 1 unless set. On a
     terminal a live table shows every monitor and the log goes to uptimeo.log in the data
     directory; otherwise the log, JSON lines, goes to stdout. Ctrl+C ends it all.
     """
@@ -61,7 +63,8 @@ def up(*, demo: bool, data_dir: Path | None) -> None:
     if live:
         environment.setdefault("LOG_HEARTBEATS", "changes")
     with suppress(KeyboardInterrupt), ExitStack() as closing:
-        if not environment.get("DB_CONN_STRING"):
+        alone = not environment.get("DB_CONN_STRING")
+        if alone:
             server = LocalServer(directory)
             closing.callback(server.stop)
             server.start()
@@ -69,10 +72,11 @@ def up(*, demo: bool, data_dir: Path | None) -> None:
             click.echo(f"PostgreSQL is ready: {server.psql}", err=True)
         settings = read_settings(environment)
         schema.migrate(settings.db_conn_string)
+        receiver = listening(environment, closing.enter_context, alone=alone)
         log, console = sys.stdout, None
         if live:
             log, console = _open_log(closing, directory / "uptimeo.log"), Console()
-        asyncio.run(_run(settings, demo=demo, log=log, console=console))
+        asyncio.run(_run(settings, receiver, demo=demo, log=log, console=console))
 
 
 def _open_log(closing: ExitStack, path: Path) -> TextIO:
@@ -80,7 +84,14 @@ def _open_log(closing: ExitStack, path: Path) -> TextIO:
     return closing.enter_context(path.open("a", encoding="utf-8", buffering=1))
 
 
-async def _run(settings: Settings, *, demo: bool, log: TextIO, console: Console | None) -> None:
+async def _run(
+    settings: Settings,
+    receiver: Listening | None,
+    *,
+    demo: bool,
+    log: TextIO,
+    console: Console | None,
+) -> None:
     async with AsyncExitStack() as closing:
         target = None
         if demo:
@@ -91,6 +102,9 @@ async def _run(settings: Settings, *, demo: bool, log: TextIO, console: Console 
         if console is not None:
             view = asyncio.create_task(_view(settings, console), name="view")
             closing.push_async_callback(_end, view)
+        if receiver is not None:
+            beside = Beside(receiver, agent_log(settings, "", log))
+            closing.push_async_callback(beside.aclose)
         await run_agent(settings, lambda code: agent_log(settings, code, log))
 
 

@@ -24,25 +24,54 @@ async def run_receiver(settings: ReceiverSettings, log: Log) -> None:
 
     Raises FatalError when the address or the database makes a start impossible.
     """
-    conninfo = connection_string(settings.db_conn_string, "uptimeo receive")
-    await _verify(conninfo)
-    with _listen(settings) as listening:
-        pool = make_pool(conninfo, size=4)
-        store = SignalStore(pool)
-        attendance = Attendance(store, f"{socket.gethostname()}:{os.getpid()}", log)
-        await pool.open()
-        try:
-            log.receiver_started(_shown(listening))
-            await _run(Server(make_app(store, attendance)), listening, attendance)
-        finally:
-            await pool.close(timeout=0.2)
+    await _verify(_conninfo(settings))
+    stop = asyncio.Event()
+    with listen(settings) as listening:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        await receive(settings, listening, log, stop)
+
+
+async def receive(
+    settings: ReceiverSettings, listening: socket.socket, log: Log, stop: asyncio.Event
+) -> None:
+    """Take signals on that socket until `stop`, when those under way are answered first."""
+    pool = make_pool(_conninfo(settings), size=4)
+    store = SignalStore(pool)
+    attendance = Attendance(store, f"{socket.gethostname()}:{os.getpid()}", log)
+    await pool.open()
+    try:
+        log.receiver_started(address_of(listening))
+        await _run(Server(make_app(store, attendance)), listening, attendance, stop)
+    finally:
+        await pool.close(timeout=0.2)
     log.receiver_stopped()
 
 
-async def _run(server: Server, listening: socket.socket, attendance: Attendance) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+def listen(settings: ReceiverSettings) -> socket.socket:
+    """The socket to take signals on. Raises FatalError, such as for a port that is taken."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+    except OSError as error:
+        where = f"{settings.host}:{settings.port}"
+        text = f"{ADDRESS}: {where} cannot be listened on: {error.strerror or error}"
+        raise FatalError(text) from error
+
+
+def address_of(listening: socket.socket) -> str:
+    """HOST:PORT of that socket."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def _conninfo(settings: ReceiverSettings) -> str:
+    return connection_string(settings.db_conn_string, "uptimeo receive")
+
+
+async def _run(
+    server: Server, listening: socket.socket, attendance: Attendance, stop: asyncio.Event
+) -> None:
     tasks = {
         "server": asyncio.create_task(server.run_on(listening), name="server"),
         "attendance": asyncio.create_task(attendance.run(), name="attendance"),
@@ -68,18 +97,3 @@ async def _verify(conninfo: str) -> None:
                 await verify(connection)
     except TransientError:
         return  # callers hear 503 until it is back
-
-
-def _listen(settings: ReceiverSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
-    except OSError as error:
-        where = f"{settings.host}:{settings.port}"
-        text = f"{ADDRESS}: {where} cannot be listened on: {error.strerror or error}"
-        raise FatalError(text) from error
-
-
-def _shown(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

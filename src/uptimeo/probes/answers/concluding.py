@@ -1,13 +1,16 @@
-"""How does a check end whose target did not fail: what was asserted of it, judged."""
+"""How does a check end? With what was asserted judged, and with what TLS showed if it is news."""
 
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import (
     Assertions,
+    ProbeOptions,
     ProbeResult,
+    Stream,
     Subject,
     TlsFacts,
     assertion_failure,
@@ -38,3 +41,14 @@ async def concluded(
     judged = await judge(assertions, subject)
     facts: Mapping[str, Any] = {**result.facts, "assertions": [each.as_facts() for each in judged]}
     return replace(result, failure=assertion_failure(judged, at), facts=facts)
+
+
+def with_tls(
+    result: ProbeResult, options: ProbeOptions, stream: Stream | None, steady: SteadyFacts
+) -> ProbeResult:
+    """The same result with what TLS showed: if it differs from last time, or with a failure."""
+    if stream is None or stream.tls is None:
+        return result
+    failed = result.failure is not None
+    news = steady.news(options, stream.tls.as_facts(), everything=failed)
+    return replace(result, facts={**news, **result.facts})

@@ -5,7 +5,7 @@ import weakref
 from collections.abc import Mapping
 from typing import Any
 
-from uptimeo.probes.base import ProbeOptions
+from uptimeo.probes.base import Family, ProbeOptions
 
 
 class SteadyFacts:
@@ -18,17 +18,24 @@ class SteadyFacts:
         self._last: dict[int, dict[str, int]] = {}
 
     def news(
-        self, options: ProbeOptions, facts: Mapping[str, Any], *, everything: bool = False
+        self,
+        options: ProbeOptions,
+        facts: Mapping[str, Any],
+        *,
+        family: Family = Family.ANY,
+        everything: bool = False,
     ) -> dict[str, Any]:
-        """Those of the facts that differ from the last time, or everything if asked for."""
+        """Those of the facts that differ from the last time, or everything if asked for.
+
+        What a check by another family of addresses showed is no last time.
+        """
         last = self._of(options)
-        now = {name: hash(json.dumps(value, sort_keys=True)) for name, value in facts.items()}
-        found = {
-            name: value
-            for name, value in facts.items()
-            if everything or last.get(name) != now[name]
-        }
-        last |= now
+        found = {}
+        for name, value in facts.items():
+            key, now = f"{name} {family}", hash(json.dumps(value, sort_keys=True))
+            if everything or last.get(key) != now:
+                found[name] = value
+            last[key] = now
         return found
 
     def _of(self, options: ProbeOptions) -> dict[str, int]:

@@ -64,7 +64,7 @@ class CurlClient:
                 if request.proxy is None:
                     late = arrivals.lateness(ended_at)
             except pycurl.error as failure:
-                error = explain(curl, failure, reader, dialer)
+                error = explain(curl, failure, reader, dialer, watcher)
                 error = replace(error, errno=arrivals.errno or error.errno)
             except FloodError:
                 error = TransferError(fault=Fault.FLOOD, text="too many bytes")

@@ -7,6 +7,7 @@ import pycurl
 from uptimeo.probes.curl.dialer import Dialer
 from uptimeo.probes.curl.reader import Reader
 from uptimeo.probes.curl.transfer import Fault, TransferError
+from uptimeo.probes.curl.watcher import Watcher
 
 # libcurl compares the names itself, and then OpenSSL had no fault to report: 0, or 1 at first.
 _NO_FAULT_OF_OPENSSL = frozenset({0, 1})
@@ -45,7 +46,9 @@ _FAULTS = {
 }
 
 
-def explain(curl: Any, failure: Any, reader: Reader, dialer: Dialer) -> TransferError:
+def explain(
+    curl: Any, failure: Any, reader: Reader, dialer: Dialer, watcher: Watcher
+) -> TransferError:
     """What a `pycurl.error` stands for."""
     code, text = failure.args[0], str(failure.args[1])
     if not dialer.tried:
@@ -58,9 +61,10 @@ def explain(curl: Any, failure: Any, reader: Reader, dialer: Dialer) -> Transfer
     if dialer.starved:
         fault = Fault.OURS
     verify_code = curl.getinfo(pycurl.SSL_VERIFYRESULT)
-    # A certificate that a QUIC handshake refuses comes under another code.
     if fault is Fault.CERTIFICATE:
+        # Over QUIC the text says only that there is no connection.
+        text = watcher.complaint or text
         by_libcurl = verify_code in _NO_FAULT_OF_OPENSSL and "subject" in text.lower()
         fault = Fault.CERTIFICATE_HOSTNAME if by_libcurl else fault
-    errno = curl.getinfo(pycurl.OS_ERRNO)
+    errno = curl.getinfo(pycurl.OS_ERRNO) or watcher.errno
     return TransferError(fault=fault, text=text, errno=errno, verify_code=verify_code)

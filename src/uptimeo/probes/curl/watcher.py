@@ -1,11 +1,12 @@
 """What does libcurl tell of a handshake while it happens? Pure.
 
 Its figures have neither the certificates that were refused, nor protocol and cipher, nor the
-moment in which a proxy's tunnel stood: only its trace shows them.
+moment in which a proxy's tunnel stood, nor why QUIC did not connect: only its trace shows them.
 """
 
 import re
 import time
+from errno import ECONNREFUSED
 
 from uptimeo.probes.curl.transfer import Handshake
 from uptimeo.probes.network.presented import Presented
@@ -19,16 +20,22 @@ _RECORD_HEADER_BYTES = 5
 _AGREED = re.compile(rb"SSL connection using (\S+) / (\S+)")
 _ALPN = re.compile(rb"ALPN: server accepted (\S+)")
 _TUNNEL = (b"CONNECT tunnel established", b"Opened SOCKS connection")
+_UNSENT = re.compile(rb"sendmsg\(\) returned -1 \(errno (\d+)\)")
+_REFUSED = re.compile(rb"QUIC: connection to \S+ port \d+ refused")
+_NOT_TRUSTED = (b"SSL: ", b"SSL certificate OpenSSL verify result: ")
 
 
 class Watcher:
     """Takes note of one transfer's trace; of several handshakes, the last one's.
 
-    `hello_at` is when that one began, by `time.perf_counter`.
+    `hello_at` is when that one began, by `time.perf_counter`. `complaint` is what was wrong with
+    its certificate. `errno` is what the kernel said to a datagram, 0 if nothing.
     """
 
     def __init__(self, began: float) -> None:
         self.tunnel_us = 0
+        self.complaint: str | None = None
+        self.errno = 0
         self.hello_at: float | None = None
         self._began = began
         self._presented = Presented(MAX_CERTIFICATES)
@@ -61,11 +68,21 @@ class Watcher:
             self._is_tls13 = line.startswith(b"TLSv1.3")
         elif line.startswith(_TUNNEL):
             self.tunnel_us = round((time.perf_counter() - self._began) * 1e6)
-        elif line.startswith(b"SSL") and (found := _AGREED.match(line)):
-            self._agreed = found
-            self._alpn = None
+        elif line.startswith(b"SSL"):
+            self._tls_text(line)
+        elif found := _UNSENT.match(line):
+            self.errno = int(found[1])
+        elif _REFUSED.match(line):
+            self.errno = ECONNREFUSED
         elif line.startswith(b"ALPN") and (found := _ALPN.match(line)):
             self._alpn = _word(found[1])
+
+    def _tls_text(self, line: bytes) -> None:
+        if found := _AGREED.match(line):
+            self._agreed = found
+            self._alpn = None
+        elif line.startswith(_NOT_TRUSTED):
+            self.complaint = line.decode("utf-8", "replace").strip()
 
 
 def _word(raw: bytes | None) -> str | None:

@@ -7,12 +7,15 @@ into the facts when it differs from the last check, and always with a failure.
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
+from uptimeo.probes.answers.families import by_families
 from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import (
     AssertionResult,
     Failure,
+    Family,
     ProbeContext,
     ProbeResult,
     Stream,
@@ -60,38 +63,42 @@ Talk = Callable[[Conversation], Awaitable[None]]
 async def converse(
     options: StreamOptions, context: ProbeContext, steady: SteadyFacts, talk: Talk
 ) -> ProbeResult:
-    """The result of one check; what `talk` raises as TargetError is its failure."""
+    """The result of one check; what `talk` raises as TargetError is its failure.
+
+    With both families there are two conversations at the same time.
+    """
     if (tls := options.spoken_tls()) is not None:
         context.tls.prepare(tls)
+    return await by_families(options.family, partial(_converse, options, context, steady, talk))
+
+
+async def _converse(
+    options: StreamOptions, context: ProbeContext, steady: SteadyFacts, talk: Talk, family: Family
+) -> ProbeResult:
     timeline = Timeline()
     held: Conversation | None = None
     failure: Failure | None = None
     try:
-        async with open_stream(options.endpoint(), context, timeline) as stream:
+        async with open_stream(options.endpoint(family), context, timeline) as stream:
             held = Conversation(options=options, stream=stream, context=context, timeline=timeline)
             await talk(held)
     except TargetError as error:
         failure = error.failure
-    return await _concluded(options, timeline, steady, held, failure)
+    seen = timeline.result(failure)
+    return seen if held is None else await _concluded(seen, held, steady, family)
 
 
 async def _concluded(
-    options: StreamOptions,
-    timeline: Timeline,
-    steady: SteadyFacts,
-    held: Conversation | None,
-    failure: Failure | None,
+    seen: ProbeResult, held: Conversation, steady: SteadyFacts, family: Family
 ) -> ProbeResult:
-    seen = timeline.result(failure)
-    if held is None:
-        return seen
+    options, failure = held.options, seen.failure
     tls = held.stream.tls
     judged = held.judged
     if failure is None:
         judged = [*judged, *await judge(options.assertions, _subject(seen, tls))]
         failure = assertion_failure(judged, held.stream.at)
     shown = {**(tls.as_facts() if tls else {}), **held.shown}
-    facts = steady.news(options, shown, everything=failure is not None)
+    facts = steady.news(options, shown, family=family, everything=failure is not None)
     if judged:
         facts["assertions"] = [each.as_facts() for each in judged]
     return replace(seen, failure=failure, facts=facts)

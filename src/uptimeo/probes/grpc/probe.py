@@ -10,7 +10,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 from pydantic import Field, IPvAnyAddress, field_validator, model_validator
 
 from uptimeo import __version__
-from uptimeo.probes.answers.concluding import concluded
+from uptimeo.probes.answers.concluding import concluded, with_tls
+from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import (
     Assertions,
     Endpoint,
@@ -113,6 +114,9 @@ class GrpcProbe(Probe[GrpcOptions]):
 
     options: ClassVar[type[ProbeOptions]] = GrpcOptions
 
+    def __init__(self) -> None:
+        self._steady = SteadyFacts()
+
     async def probe(self, options: GrpcOptions, context: ProbeContext) -> ProbeResult:
         """Connect and ask; up if the serving status is the expected one."""
         timeline, facts = Timeline(), dict[str, Any]()
@@ -123,15 +127,18 @@ class GrpcProbe(Probe[GrpcOptions]):
             family=options.family,
             source=str(options.source) if options.source else None,
         )
+        tls, stream = _tls(options), None
         try:
-            async with open_stream(endpoint, context, timeline, _tls(options)) as stream:
-                facts |= stream.tls.as_facts() if stream.tls else {}
+            async with open_stream(endpoint, context, timeline) as stream:
+                if tls is not None:
+                    await stream.start_tls(tls)
                 answer = await _ask(stream, options, context, timeline)
                 failure = _judge(answer, options, stream.at, facts)
                 result = timeline.result(failure, facts=facts, exchange=_exchange(options, answer))
-            return await concluded(result, options.assertions, stream.at, tls=stream.tls)
+            result = await concluded(result, options.assertions, stream.at, tls=stream.tls)
         except TargetError as error:
-            return timeline.result(error.failure, facts=facts)
+            result = timeline.result(error.failure, facts=facts)
+        return with_tls(result, options, stream, self._steady)
 
 
 def _port(parts: SplitResult) -> int:

@@ -11,7 +11,7 @@ from uptimeo.probes.network.tls import CERTIFICATE_FAULTS
 
 _TIMEOUTS = {
     Phase.DNS: (ErrorType.DNS_TIMEOUT, "no answer to the name lookup of {host}"),
-    Phase.CONNECT: (ErrorType.CONNECT_TIMEOUT, "no TCP connection to {at}"),
+    Phase.CONNECT: (ErrorType.CONNECT_TIMEOUT, "no {transport} connection to {at}"),
     PROXY: (ErrorType.PROXY, "no connection to {host} through {at}"),
     Phase.TLS: (ErrorType.TLS_TIMEOUT, "TLS handshake with {at} not finished"),
     Phase.SEND: (ErrorType.SEND_TIMEOUT, "request to {at} not sent"),
@@ -110,6 +110,7 @@ def explain(request: Request, transfer: Transfer, reached: Phase | str) -> Failu
         host=host,
         name=request.tls.server_name or host,
         at=at,
+        transport="QUIC" if request.http_version == "3" else "TCP",
         text=error.text,
         bytes=transfer.body_bytes,
         wire=transfer.wire_bytes,

@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 from pydantic import Field, JsonValue, ValidationInfo, field_validator, model_validator
 
+from uptimeo.probes.answers.families import Families
 from uptimeo.probes.base import Assertions, ProbeOptions, StatusRanges, TlsOptions
 from uptimeo.probes.http.auth import Auth
 from uptimeo.probes.http.bodies import BodyFormat, encoded
@@ -92,7 +93,7 @@ class HttpOptions(ProbeOptions):
     proxy_ca_pem: str | None = Field(
         default=None, description="Whose certificate an https:// proxy has, in PEM format."
     )
-    family: Literal["any", "v4", "v6", "both"] = Field(
+    family: Families = Field(
         default="any",
         description="Which addresses of the host are tried. With `both`, one check each by IPv4 and"
         " IPv6 at the same time, and both have to succeed.",

@@ -1,14 +1,12 @@
 """How does the probe of `http` and `https` run a check?"""
 
-import asyncio
+from functools import partial
 from typing import ClassVar
 
+from uptimeo.probes.answers.families import by_families
 from uptimeo.probes.base import Family, Probe, ProbeContext, ProbeOptions, ProbeResult
-from uptimeo.probes.http.families import combined
 from uptimeo.probes.http.journey import Journey, Shared
 from uptimeo.probes.http.options import HttpOptions
-
-_BOTH = (Family.V4, Family.V6)
 
 
 class HttpProbe(Probe[HttpOptions]):
@@ -21,14 +19,11 @@ class HttpProbe(Probe[HttpOptions]):
 
     async def probe(self, options: HttpOptions, context: ProbeContext) -> ProbeResult:
         """Follow the redirects within one budget; the phases are those of the last hop."""
-        if options.family != "both":
-            return await self._by(Family(options.family), options, context)
-        found = await asyncio.gather(*(self._by(each, options, context) for each in _BOTH))
-        return combined(dict(zip(_BOTH, found, strict=True)))
+        return await by_families(options.family, partial(self._by, options, context))
 
     async def aclose(self) -> None:
         """Abandon the transfers in flight."""
         await self._shared.curl.aclose()
 
-    async def _by(self, family: Family, options: HttpOptions, context: ProbeContext) -> ProbeResult:
+    async def _by(self, options: HttpOptions, context: ProbeContext, family: Family) -> ProbeResult:
         return await Journey(self._shared, options, context, family).run()

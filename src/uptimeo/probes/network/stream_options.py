@@ -4,8 +4,9 @@ import ipaddress
 from typing import ClassVar
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
+from uptimeo.probes.answers.families import Families
 from uptimeo.probes.base import Assertions, Endpoint, Family, ProbeOptions, TlsOptions
 
 
@@ -18,8 +19,10 @@ class StreamOptions(ProbeOptions):
     url: str = Field(
         min_length=1, max_length=2000, description="Where to connect to: scheme://host:port."
     )
-    family: Family = Field(
-        default=Family.ANY, description="Which addresses of the host to try: v4, v6 or any."
+    family: Families = Field(
+        default="any",
+        description="Which addresses of the host are tried. With `both`, one check each by IPv4 and"
+        " IPv6 at the same time, and both have to succeed.",
     )
     source: str | None = Field(
         default=None, description="The address of the agent's host to connect from."
@@ -55,6 +58,12 @@ class StreamOptions(ProbeOptions):
             ipaddress.ip_address(address)
         return address
 
+    @model_validator(mode="after")
+    def _one_family_of_a_source(self) -> "StreamOptions":
+        if self.family == "both" and self.source is not None:
+            raise ValueError("a source address has one family, so family cannot be both")
+        return self
+
     def usual_port(self) -> int:
         """The port if the URL names none."""
         raise NotImplementedError
@@ -68,7 +77,7 @@ class StreamOptions(ProbeOptions):
         """Whom the URL names."""
         return urlsplit(self.url).hostname or ""
 
-    def endpoint(self) -> Endpoint:
-        """Where to connect to."""
+    def endpoint(self, family: Family = Family.ANY) -> Endpoint:
+        """Where to connect to, by that family of addresses."""
         port = urlsplit(self.url).port or self.usual_port()
-        return Endpoint(host=self.host, port=port, family=self.family, source=self.source)
+        return Endpoint(host=self.host, port=port, family=family, source=self.source)

@@ -7,8 +7,9 @@ from typing import Any, ClassVar
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from uptimeo import __version__
-from uptimeo.probes.answers.concluding import concluded
+from uptimeo.probes.answers.concluding import concluded, with_tls
 from uptimeo.probes.answers.matching import PatternTimeoutError
+from uptimeo.probes.answers.steady import SteadyFacts
 from uptimeo.probes.base import (
     Endpoint,
     ErrorType,
@@ -38,14 +39,18 @@ class WebSocketProbe(Probe[WebSocketOptions]):
 
     options: ClassVar[type[ProbeOptions]] = WebSocketOptions
 
+    def __init__(self) -> None:
+        self._steady = SteadyFacts()
+
     async def probe(self, options: WebSocketOptions, context: ProbeContext) -> ProbeResult:
         """Open, say and hear what the steps say, and take leave."""
         timeline, facts = Timeline(), dict[str, Any]()
         tls = (options.tls or TlsOptions()) if options.url.startswith("wss:") else None
-        exchange = None
+        exchange = stream = None
         try:
-            async with open_stream(_endpoint(options), context, timeline, tls) as stream:
-                facts |= stream.tls.as_facts() if stream.tls else {}
+            async with open_stream(_endpoint(options), context, timeline) as stream:
+                if tls is not None:
+                    await stream.start_tls(tls)
                 session = WsSession(stream, options.max_bytes)
                 opening = await _open(session, options, timeline)
                 exchange = _exchange(options, opening)
@@ -57,9 +62,10 @@ class WebSocketProbe(Probe[WebSocketOptions]):
                         await _converse(session, options.steps, stream)
                 result = timeline.result(facts=facts, exchange=exchange)
                 await _leave(session)
-            return await concluded(result, options.assertions, stream.at, tls=stream.tls)
+            result = await concluded(result, options.assertions, stream.at, tls=stream.tls)
         except TargetError as error:
-            return timeline.result(error.failure, facts=facts, exchange=exchange)
+            result = timeline.result(error.failure, facts=facts, exchange=exchange)
+        return with_tls(result, options, stream, self._steady)
 
 
 def _endpoint(options: WebSocketOptions) -> Endpoint:
