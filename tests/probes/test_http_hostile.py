@@ -158,7 +158,9 @@ async def test_broken_brotli_is_a_protocol_error(body: bytes) -> None:
     assert "cannot be decompressed" in failure_of(result, ErrorType.PROTOCOL).message
 
 
-@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(b"x", mtime=0)[:10] + b"\xff" * 9])
+@pytest.mark.parametrize(
+    "body", [b"not gzip at all", gzip.compress(b"x", mtime=0)[:10] + b"\xff" * 9]
+)
 async def test_a_broken_compression_is_a_protocol_error(body: bytes) -> None:
     page = response("200 OK", "Content-Encoding: gzip", body=body)
     async with serve(Site(pages={"/": page})) as server:
