@@ -13,6 +13,7 @@ from tests.faults.forbidden_place import PORT, Listeners, Place, listening, miss
 from tests.faults.forbidden_targets import NAMES, SPELLINGS, attempts, redirects
 from tests.faults.installation import Installation, installation
 from tests.faults.report import Fault, Figure, Outcome, Scale, SkipFault, say
+from uptimeo.domain.result import ErrorType
 from uptimeo.storage.monitor_edits import NewMonitor, NewSchedule, add_monitor
 
 _INTERVAL_S = 10
@@ -116,6 +117,7 @@ def _figures(guarded: Run, control: Run) -> Sequence[Figure]:
         Figure("checks", sum(guarded.checks.values()), at_least=monitors - guarded.invalid),
         Figure("connections to a forbidden address", len(guarded.heard), at_most=0),
         Figure("packets to one", sum(guarded.packets.values()), at_most=0),
+        Figure("ended by a fault of ours", guarded.by_error[ErrorType.INTERNAL], at_most=0),
         Figure("names looked up", guarded.queries, at_least=1),
         Figure("allowed: connections to one", len(control.heard), at_least=100),
         Figure("packets to one", sum(control.packets.values()), at_least=100),
@@ -135,7 +137,8 @@ FAULTS = (
     Fault(
         id="F21",
         title="monitors, names and redirects that lead to forbidden addresses",
-        demanded="0 connections to a forbidden address, by the listeners and by iptables",
+        demanded="0 connections to a forbidden address, by the listeners and by iptables;"
+        " 0 internal errors",
         run=_run,
     ),
 )

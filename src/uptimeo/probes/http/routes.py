@@ -20,7 +20,6 @@ from uptimeo.probes.base import (
 from uptimeo.probes.curl import Proxy, Request, Route, host_and_port
 from uptimeo.probes.http.options import HttpOptions
 from uptimeo.probes.http.proxies import proxy_for
-from uptimeo.probes.http.urls import ascii_host
 
 _Addresses = tuple[tuple[str, int, tuple[str, ...]], ...]
 
@@ -79,7 +78,7 @@ def _instead(host: str, port: int, options: HttpOptions) -> tuple[str, int] | No
     if given is None:
         return None
     parts = urlsplit(f"//{given}")
-    return ascii_host(parts.hostname or ""), parts.port or port
+    return parts.hostname or "", parts.port or port
 
 
 class _Lookup:

@@ -1,6 +1,8 @@
 """How does a probe of ours speak TLS? Options, contexts, and what a failed handshake means."""
 
+import ipaddress
 import os
+import re
 import ssl
 import warnings
 from collections.abc import Callable, Iterator
@@ -23,6 +25,7 @@ _VERSIONS = {
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
 Version = Literal["1.0", "1.1", "1.2", "1.3"]
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _KEPT_CONTEXTS = 256
 
 # OpenSSL's X509_V_ERR_* (x509_vfy.h) by what a person has to do about it.
@@ -92,6 +95,19 @@ class TlsOptions(BaseModel):
         default=(), description="The protocols to offer, such as `imap`, the preferred one first."
     )
 
+    @field_validator("server_name")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        if name is None or _is_address(name):
+            return name
+        try:
+            found = name.encode("idna").decode()  # as the module `ssl` does itself
+        except UnicodeError as error:
+            raise ValueError("it must be a host name or an address") from error
+        if not _NAME.fullmatch(found):
+            raise ValueError("it must be a host name or an address")
+        return found
+
     @field_validator("ca_pem")
     @classmethod
     def _readable(cls, pem: str | None) -> str | None:
@@ -131,6 +147,14 @@ class TlsOptions(BaseModel):
         if low is not None and high is not None and low > high:
             raise ValueError(f"min_version {low} is above max_version {high}")
         return self
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
 
 
 def trusted_ca_file() -> str:
