@@ -13,6 +13,7 @@ from uptimeo.probes.base import (
     ProbeContext,
     TargetError,
     Timeline,
+    allowed,
     fail,
     literal,
     resolve,
@@ -93,8 +94,8 @@ class _Lookup:
         """The addresses of a name; none for a host that is an address itself."""
         given = self._options.resolve.get(host)
         if given is not None:
-            ips = [Address(ip) for ip in ((given,) if isinstance(given, str) else given)]
-            return ((host, port, _of_family(host, ips, family)),)
+            ips = (given,) if isinstance(given, str) else given
+            return ((host, port, _of_family(host, _listed(ips), family)),)
         if (known := literal(host)) is not None:
             _of_family(host, (known,), family)
             return ()
@@ -104,9 +105,13 @@ class _Lookup:
     async def allowed(self, host: str, port: int, family: Family) -> _Addresses:
         """The same, without those that the guard refuses. Raises TargetError if none is left."""
         return tuple(
-            (name, at, _allowed(name, ips, self._context))
+            (name, at, tuple(each.ip for each in allowed(_listed(ips), name, self._context)))
             for name, at, ips in await self.addresses(host, port, family)
         )
+
+
+def _listed(ips: Sequence[str]) -> list[Address]:
+    return [Address(ip) for ip in ips]
 
 
 def _of_family(host: str, known: Sequence[Address], family: Family) -> tuple[str, ...]:
@@ -133,12 +138,3 @@ def _old_spelling(host: str) -> str | None:
         return socket.inet_ntoa(socket.inet_aton(host.rstrip(".")))
     except (OSError, UnicodeError):
         return None
-
-
-def _allowed(host: str, ips: Sequence[str], context: ProbeContext) -> tuple[str, ...]:
-    refusals = {ip: context.guard.refusal(ip, host) for ip in ips}
-    allowed = tuple(ip for ip, refusal in refusals.items() if refusal is None)
-    if not allowed:
-        text = next(iter(refusals.values())) or f"{host} has no address"
-        raise fail(ErrorType.ADDRESS_FORBIDDEN, text, Phase.CONNECT)
-    return allowed

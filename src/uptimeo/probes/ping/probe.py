@@ -19,7 +19,6 @@ from uptimeo.probes.base import (
     ProbeResult,
     TargetError,
     Timeline,
-    allowed,
     fail,
     resolve,
 )
@@ -113,10 +112,11 @@ class PingProbe(Probe[PingOptions]):
         failure: Failure | None = None
         try:
             addresses = await resolve(options.host, context, timeline, options.family)
-            permitted = allowed(addresses, options.host, context)
             _assert_time_enough(options, context)
             settings = _settings(options)
-            with open_echo_socket(permitted, settings, options.size) as opened:
+            with open_echo_socket(
+                addresses, options.host, settings, options.size, context
+            ) as opened:
                 timeline.resolved_ip = opened.address.ip
                 volley = Volley(opened, _plan(options))
                 await volley.run(context.deadline)

@@ -17,7 +17,9 @@ from pathlib import Path
 from typing import Self
 
 from uptimeo.domain.result import ErrorType
+from uptimeo.probes.context import ProbeContext
 from uptimeo.probes.failing import TargetError, fail
+from uptimeo.probes.network.addressing import Endpoint
 from uptimeo.probes.network.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
 from uptimeo.probes.network.datagrams import connect_first, explain
 from uptimeo.probes.network.resolver import Address
@@ -146,12 +148,16 @@ class EchoSocket:
 
 
 def open_echo_socket(
-    addresses: Sequence[Address], settings: PacketSettings, size: int
+    addresses: Sequence[Address],
+    host: str,
+    settings: PacketSettings,
+    size: int,
+    context: ProbeContext,
 ) -> EchoSocket:
     """A socket to the first address with a route: a datagram socket if allowed, else a raw one.
 
-    `size` is the length of the payload. Raises TargetError, with `PERMISSION` if neither is
-    allowed.
+    They are those of `host`, and `size` is the length of the payload. Raises TargetError, with
+    `PERMISSION` if neither kind is allowed.
     """
 
     def make(address: Address) -> socket.socket:
@@ -163,7 +169,8 @@ def open_echo_socket(
             raise
         return opened
 
-    opened, address = connect_first(addresses, 0, settings.source, make)
+    where = Endpoint(host=host, port=0, source=settings.source)
+    opened, address = connect_first(addresses, where, context, make)
     return EchoSocket(opened, address, size)
 
 
