@@ -22,20 +22,12 @@ from tests.support.tunnel import (
     is_echo_request,
     tunnel,
 )
-from tests.support.wires import AGENT, MTU, ROUTER, ROUTER6, TARGET, TARGET6, Wire, wire
+from tests.support.wires import AGENT, MTU, ROUTER, ROUTER6, TARGET, TARGET6, Wire
 from uptimeo.probes.base import AddressGuard, ErrorType, Outcome, ProbeContext, ProbeResult
 from uptimeo.probes.ping.probe import PingOptions, PingProbe
 
 NOBODY = 65_534
 ALL_GROUPS, NO_GROUPS = "0 2147483647", "1 0"
-
-
-@pytest.fixture(scope="module")
-def way() -> Iterator[Wire]:
-    if (why := wires.missing()) is not None:
-        pytest.skip(why)
-    with wire() as made:
-        yield made
 
 
 @pytest.fixture(params=["datagram", "raw"])

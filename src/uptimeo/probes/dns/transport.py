@@ -13,7 +13,7 @@ from uptimeo.probes.dns.messages import Answer, Query, TooLargeError, Unreadable
 from uptimeo.probes.failing import fail
 from uptimeo.probes.network.addressing import Endpoint, resolve
 from uptimeo.probes.network.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
-from uptimeo.probes.network.datagrams import connect_first, explain
+from uptimeo.probes.network.datagrams import connect_first, explain, reported
 from uptimeo.probes.network.guard import AddressGuard
 from uptimeo.probes.network.resolver import Family
 from uptimeo.probes.network.stream import Stream, open_stream
@@ -180,6 +180,8 @@ class _Datagrams:
                 wire, ancillary, _, _ = self._socket.recvmsg(_DATAGRAM_BYTES, ANCILLARY_BYTES)
             except BlockingIOError:  # its checksum was wrong
                 continue
+            except OSError as error:
+                raise reported(error, self._at).within(Phase.WAIT) from error
             came = arrival(ancillary)
             try:
                 answer = await _read(query, wire)

@@ -1,12 +1,12 @@
 """How does a probe of ours send to one address without a connection? For UDP and ICMP.
 
 A UDP socket that is connected in the sense of the kernel hears nobody else: what comes from another
-address or port is not delivered to it, and that a port is closed is.
+address or port is not delivered to it. What ICMP says of its packets is, once it asks for that.
 """
 
 import socket
 from collections.abc import Callable, Sequence
-from errno import EAGAIN, ECONNREFUSED, EINVAL
+from errno import EACCES, EAGAIN, ECONNREFUSED, EINVAL
 
 from uptimeo.domain.result import ErrorType
 from uptimeo.probes.context import ProbeContext
@@ -20,6 +20,13 @@ _FAULTS: addressing.Faults = {
     EINVAL: (ErrorType.MISCONFIGURED, "{at} cannot be reached from this host or source address"),
     EAGAIN: (ErrorType.RESOURCES, "this host is not done yet with what was sent to {at} before"),
 }
+# Reported of a packet that had left the host: by a router, as "administratively prohibited".
+_REPORTED: addressing.Faults = {
+    **_FAULTS,
+    EACCES: (ErrorType.CONNECT_UNREACHABLE, "a router on the way lets nothing pass to {at}"),
+}
+# Linux's numbers, for which the module `socket` of Python 3.11 has no names.
+IP_RECVERR, IPV6_RECVERR = 11, 25
 
 
 def explain(error: OSError, at: str) -> TargetError:
@@ -27,9 +34,24 @@ def explain(error: OSError, at: str) -> TargetError:
     return addressing.explain(error, at, _FAULTS)
 
 
+def reported(error: OSError, at: str) -> TargetError:
+    """What the network says of a packet that was sent to that address."""
+    return addressing.explain(error, at, _REPORTED)
+
+
+def hear_errors(opened: socket.socket) -> None:
+    """Let every error of ICMP end a call on the socket; else only that a port is closed does."""
+    if opened.family == socket.AF_INET6:
+        opened.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVERR, 1)
+    else:
+        opened.setsockopt(socket.SOL_IP, IP_RECVERR, 1)
+
+
 def open_udp(address: Address) -> socket.socket:
-    """A socket for `connect_first`. Raises OSError."""
-    return socket.socket(address.family, socket.SOCK_DGRAM)
+    """A socket for `connect_first` that hears of errors. Raises OSError."""
+    opened = socket.socket(address.family, socket.SOCK_DGRAM)
+    hear_errors(opened)
+    return opened
 
 
 def connect_first(

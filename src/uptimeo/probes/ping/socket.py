@@ -21,7 +21,13 @@ from uptimeo.probes.context import ProbeContext
 from uptimeo.probes.failing import TargetError, fail
 from uptimeo.probes.network.addressing import Endpoint
 from uptimeo.probes.network.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
-from uptimeo.probes.network.datagrams import connect_first, explain
+from uptimeo.probes.network.datagrams import (
+    IP_RECVERR,
+    IPV6_RECVERR,
+    connect_first,
+    explain,
+    hear_errors,
+)
 from uptimeo.probes.network.resolver import Address
 from uptimeo.probes.ping.packets import (
     REPLY,
@@ -37,8 +43,8 @@ _GROUPS = Path("/proc/sys/net/ipv4/ping_group_range")
 _MOST_AT_ONCE = 64
 _HEADERS = 128
 # Linux's numbers, for which the module `socket` of Python 3.11 has no names.
-_IP_MTU_DISCOVER, _IP_RECVERR, _IP_MTU = 10, 11, 14
-_IPV6_MTU_DISCOVER, _IPV6_MTU, _IPV6_RECVERR, _IPV6_DONTFRAG = 23, 24, 25, 62
+_IP_MTU_DISCOVER, _IP_MTU = 10, 14
+_IPV6_MTU_DISCOVER, _IPV6_MTU, _IPV6_DONTFRAG = 23, 24, 62
 _PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _SOL_ICMPV6, _ICMP6_FILTER = 58, 1
@@ -125,7 +131,7 @@ class EchoSocket:
                 yield Reply(echo, when)
 
     def _complaints(self) -> Iterator[Complaint]:
-        wanted = {(socket.SOL_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)}
+        wanted = {(socket.SOL_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}
         for _ in range(_MOST_AT_ONCE):
             try:
                 quoted, ancillary, _, _ = self._socket.recvmsg(
@@ -206,6 +212,7 @@ def _lacking() -> str:
 
 def _prepare(opened: socket.socket, address: Address, settings: PacketSettings) -> None:
     stamp_arrivals(opened)
+    hear_errors(opened)
     v6 = address.family == socket.AF_INET6
     if v6:
         _prepare_v6(opened, settings)
@@ -219,7 +226,6 @@ def _prepare_v4(opened: socket.socket, settings: PacketSettings) -> None:
     # PROBE sends what is larger than the path was found to be, so that each check asks anew.
     fragment = _PMTUDISC_PROBE if settings.dont_fragment else _PMTUDISC_DONT
     opened.setsockopt(socket.SOL_IP, _IP_MTU_DISCOVER, fragment)
-    opened.setsockopt(socket.SOL_IP, _IP_RECVERR, 1)
     if settings.ttl is not None:
         opened.setsockopt(socket.SOL_IP, socket.IP_TTL, settings.ttl)
 
@@ -228,7 +234,6 @@ def _prepare_v6(opened: socket.socket, settings: PacketSettings) -> None:
     if settings.dont_fragment:
         opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
         opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_DONTFRAG, 1)
-    opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
     if settings.ttl is not None:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, settings.ttl)
 
