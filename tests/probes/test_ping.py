@@ -260,6 +260,8 @@ def test_without_any_right_it_is_unknown_and_says_what_is_missing(way: Wire) -> 
 
 _CHILD = f"""
 import asyncio, os
+from uptimeo.probes.ping.filters import only_with
+from uptimeo.probes.ping.packets import REPLY
 from uptimeo.probes.ping.probe import PingOptions, PingProbe
 from uptimeo.probes.base import ProbeContext
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
@@ -352,6 +354,35 @@ async def test_a_reply_with_other_data_is_no_reply_and_is_counted(
 
     assert failure(result)[0] is ErrorType.NO_REPLY
     assert "3 replies came back changed" in failure(result)[1]
+
+
+@pytest.mark.parametrize("target", ["10.215.1.1", "fd15:1::1"])
+@pytest.mark.parametrize("groups", [ALL_GROUPS, NO_GROUPS], ids=["datagram", "raw"])
+@pytest.mark.parametrize("forged", ["doubled", "changed", "stray", "strange"])
+async def test_a_flood_of_forged_replies_is_no_answer(
+    odd_network: Tunnel, target: str, groups: str, forged: str
+) -> None:
+    def script(packet: bytes) -> list[bytes]:
+        if not is_echo_request(packet):
+            return []
+        reply = {
+            "doubled": echo_reply(packet),
+            "changed": echo_reply(packet, payload=packet[-56:-1]),
+            "stray": echo_reply(packet, payload=b"x" * 56),
+            "strange": echo_reply(packet, source=destination(packet)[:-1] + b"\x09"),
+        }[forged]
+        return [reply] * 200
+
+    _allow(odd_network, groups)
+    with odd_network.answering(script), odd_network.inside():
+        result = await ping(target, ProbeContext(timeout_ms=1000), count=40)
+
+    heard_by_none = forged == "strange" and groups == NO_GROUPS
+    kind, text = failure(result)
+    assert kind is (ErrorType.NO_REPLY if heard_by_none else ErrorType.UNEXPECTED)
+    assert (
+        heard_by_none or f"more than 1000 packets came that answer no request to {target}" in text
+    )
 
 
 async def test_junk_and_errors_about_others_are_left_out(odd_network: Tunnel) -> None:

@@ -1,8 +1,8 @@
 """How does an agent send echo requests and hear their replies, with the rights that it has?
 
 A datagram socket of ICMP needs a group in `net.ipv4.ping_group_range`; the kernel gives it an
-identifier and delivers only the replies to it. A raw socket needs CAP_NET_RAW and hears everything
-that comes from its target, also the replies to others.
+identifier and delivers only the replies to it. A raw socket needs CAP_NET_RAW, and a filter of ours
+to hear no more than that.
 """
 
 import os
@@ -29,6 +29,7 @@ from uptimeo.probes.network.datagrams import (
     hear_errors,
 )
 from uptimeo.probes.network.resolver import Address
+from uptimeo.probes.ping.filters import only_with
 from uptimeo.probes.ping.packets import (
     REPLY,
     Complaint,
@@ -68,10 +69,14 @@ class Reply:
 
 
 class EchoSocket:
-    """A socket for the echoes of one check to one address. Use it as a context manager."""
+    """A socket for the echoes of one check to one address. Use it as a context manager.
+
+    `strangers` counts the packets of other addresses that it heard.
+    """
 
     def __init__(self, opened: socket.socket, address: Address, size: int) -> None:
         self.address = address
+        self.strangers = 0
         self.raw = opened.type == socket.SOCK_RAW
         self._version = 6 if address.family == socket.AF_INET6 else 4
         self._socket = opened
@@ -79,6 +84,8 @@ class EchoSocket:
         self._room = size + _HEADERS
         # The kernel puts its own identifier into what a datagram socket sends.
         self._identifier = secrets.randbelow(65_536) if self.raw else opened.getsockname()[1]
+        if self.raw:
+            only_with(opened, self._identifier)
 
     def __enter__(self) -> Self:
         return self
@@ -124,6 +131,7 @@ class EchoSocket:
             when = arrival(ancillary)
             # A datagram socket of ICMP hears anybody, also one that is connected.
             if _binary(sender[0]) != self._target:
+                self.strangers += 1
                 continue
             stripped = without_ip_header(packet) if self.raw and self._version == 4 else packet
             echo = reply(self._version, stripped)
