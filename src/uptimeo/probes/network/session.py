@@ -58,6 +58,7 @@ class TlsSession:
         self._outgoing = ssl.MemoryBIO()
         self._tls, self._presented = contexts.wrap(options, name, self._incoming, self._outgoing)
         self._agreed = False
+        self._contexts = contexts
         self._came = 0
 
     async def handshake(self) -> None:
@@ -122,12 +123,7 @@ class TlsSession:
         """In a thread if it is a handshake with much to read, which would hold up every check."""
         if self._agreed or self._came <= _QUICK_BYTES:
             return step()
-        running = asyncio.ensure_future(asyncio.to_thread(step))
-        try:
-            return await asyncio.shield(running)
-        except asyncio.CancelledError:
-            await asyncio.wait([running])  # until then the connection is not ours to look at
-            raise
+        return await self._contexts.apart(step)
 
     async def _flush(self) -> None:
         if pending := self._outgoing.read():
