@@ -22,6 +22,8 @@ from uptimeo.probes.curl import Proxy, Request, Route, host_and_port
 from uptimeo.probes.http.options import HttpOptions
 from uptimeo.probes.http.proxies import proxy_for
 
+# Of the time that is left, for a lookup that only says where a proxy must not be sent.
+_SHARE_OF_JUDGEMENT = 0.25
 _Addresses = tuple[tuple[str, int, tuple[str, ...]], ...]
 
 
@@ -46,7 +48,7 @@ async def routed(
     if proxy is None:
         dialled, found = host, await lookup.addresses(host, port, family)
     else:
-        _refuse_forbidden(host, context)
+        await _refuse_forbidden(host, proxy, context)
         dialled, found = await _through(proxy, lookup)
         if proxy.scheme == "socks5":
             found += await lookup.allowed(host, port, family)
@@ -123,18 +125,36 @@ def _of_family(host: str, known: Sequence[Address], family: Family) -> tuple[str
     return kept
 
 
-def _refuse_forbidden(host: str, context: ProbeContext) -> None:
-    """A proxy connects where it is told to: at least an address is not to be told to it."""
-    known = literal(host)
-    text = known.ip if known is not None else _old_spelling(host)
-    refusal = context.guard.refusal(text) if text is not None else None
-    if refusal is not None:
-        raise fail(ErrorType.ADDRESS_FORBIDDEN, refusal, Phase.CONNECT)
+async def _refuse_forbidden(host: str, proxy: Proxy, context: ProbeContext) -> None:
+    """A proxy connects where it is told to: what is forbidden is not to be told to it.
+
+    A name is looked up here too, outside of all figures, and one with a forbidden address is not
+    told either. What has no address here is the proxy's to find out.
+    """
+    known = literal(host) or _old_spelling(host)
+    if known is not None:
+        found: Sequence[Address] = (known,)
+    elif proxy.scheme == "socks5" or not context.guard.forbidden:
+        return
+    else:
+        found = await _known_here(host, context)
+    for address in found:
+        allowed([address], host, context)
 
 
-def _old_spelling(host: str) -> str | None:
+async def _known_here(host: str, context: ProbeContext) -> Sequence[Address]:
+    try:
+        most_s = context.remaining_s() * _SHARE_OF_JUDGEMENT
+        return await context.resolver.resolve(host, Family.ANY, most_s)
+    except TargetError as error:
+        if error.failure.type in (ErrorType.DNS, ErrorType.DNS_TIMEOUT):
+            return ()
+        raise
+
+
+def _old_spelling(host: str) -> Address | None:
     """The address of 127.1, 0x7f000001 and the like."""
     try:
-        return socket.inet_ntoa(socket.inet_aton(host.rstrip(".")))
+        return Address(socket.inet_ntoa(socket.inet_aton(host.rstrip("."))))
     except (OSError, UnicodeError):
         return None
