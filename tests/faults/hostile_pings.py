@@ -14,7 +14,7 @@ from tests.support.tunnel import echo_reply, is_echo_request
 from uptimeo.domain.result import ErrorType
 
 _FLOOD_S, _EVERY_S = 1.0, 0.002
-_AT_ONCE = 100
+_AT_ONCE = 20
 _HEADER = 20
 # Its requests take almost all of its timeout, so that the flood meets each of them.
 _LASTING = {"count": 5, "interval_ms": 200}
@@ -52,7 +52,7 @@ def pings() -> list[Hostile]:
 
 
 async def flood(host: str, forge: Callable[[bytes], bytes]) -> None:
-    """Answer each echo request to that address by a second of forged replies, 50,000 at most."""
+    """Answer each echo request to that address by a second of forged replies, 10,000 at most."""
     loop = asyncio.get_running_loop()
     with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP) as opened:
         opened.setblocking(False)
