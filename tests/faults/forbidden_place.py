@@ -125,7 +125,7 @@ def place() -> Iterator[Place]:
 class Listeners:
     """What listens there: whom it heard from is not asked, only under which address.
 
-    `told` are the hosts that it was told as a proxy.
+    `told` are the hosts that it was told as a proxy, but the public one.
     """
 
     redirects: list[str]
@@ -144,7 +144,8 @@ class Listeners:
         self.heard.append(str(writer.get_extra_info("sockname")[0]))
         request = await read_request(reader)
         path = request.path
-        if request.method == "CONNECT" or path.startswith("http://"):
+        as_proxy = request.method == "CONNECT" or path.startswith("http://")
+        if as_proxy and PUBLIC not in path:
             self.told.append(path)
         if path.startswith("/to/"):
             status = ("301 Moved", "302 Found", "307 Temporary", "308 Permanent")[
