@@ -96,7 +96,8 @@ def _of_the_neighbour() -> tuple[list[float], list[float]]:
 
     async def ping(number: int) -> float:
         address = Address(f"10.214.3.{1 + number % 250}")
-        with open_echo_socket([address], PacketSettings(), 56) as opened:
+        context = ProbeContext(timeout_ms=3000)
+        with open_echo_socket([address], address.ip, PacketSettings(), 56, context) as opened:
             volley = _Watched(opened, VolleyPlan(count=1, interval_ms=1, size=56))
             await volley.run(asyncio.get_running_loop().time() + 3)
         read.extend(volley.read)

@@ -13,6 +13,7 @@ from tests.faults.forbidden_place import PORT, Listeners, Place, listening, miss
 from tests.faults.forbidden_targets import NAMES, SPELLINGS, attempts, redirects
 from tests.faults.installation import Installation, installation
 from tests.faults.report import Fault, Figure, Outcome, Scale, SkipFault, say
+from uptimeo.domain.result import ErrorType
 from uptimeo.storage.monitor_edits import NewMonitor, NewSchedule, add_monitor
 
 _INTERVAL_S = 10
@@ -35,6 +36,7 @@ class Run:
     by_error: Counter[str]
     invalid: int
     heard: list[str]
+    told: list[str]
     packets: dict[str, int]
     queries: int
 
@@ -103,6 +105,7 @@ async def _seen(site: Installation, where: Place, listeners: Listeners) -> Run:
         by_error=by_error,
         invalid=invalid[0] if invalid else 0,
         heard=listeners.forbidden(),
+        told=listeners.told,
         packets={network: n for network, n in where.packets().items() if n},
         queries=listeners.queries,
     )
@@ -115,9 +118,12 @@ def _figures(guarded: Run, control: Run) -> Sequence[Figure]:
         Figure("probe types", len(guarded.checks), at_least=10),
         Figure("checks", sum(guarded.checks.values()), at_least=monitors - guarded.invalid),
         Figure("connections to a forbidden address", len(guarded.heard), at_most=0),
+        Figure("told to a proxy", len(guarded.told), at_most=0),
         Figure("packets to one", sum(guarded.packets.values()), at_most=0),
+        Figure("ended by a fault of ours", guarded.by_error[ErrorType.INTERNAL], at_most=0),
         Figure("names looked up", guarded.queries, at_least=1),
         Figure("allowed: connections to one", len(control.heard), at_least=100),
+        Figure("told to a proxy", len(control.told), at_least=20),
         Figure("packets to one", sum(control.packets.values()), at_least=100),
     ]
 
@@ -125,8 +131,9 @@ def _figures(guarded: Run, control: Run) -> Sequence[Figure]:
 def _notes(guarded: Run, control: Run) -> list[str]:
     shown = ", ".join(f"{error} {number}" for error, number in guarded.by_error.most_common(12))
     notes = [f"{guarded.invalid} monitors refused as rows", f"ended as {shown}"]
-    if guarded.heard or guarded.packets:
-        notes.append(f"reached {Counter(guarded.heard)}, {guarded.packets}")
+    if guarded.heard or guarded.told or guarded.packets:
+        reached = Counter([*guarded.heard, *guarded.told])
+        notes.append(f"reached {reached}, {guarded.packets}")
     notes.append(f"allowed: {len(set(control.heard))} addresses reached")
     return notes
 
@@ -135,7 +142,8 @@ FAULTS = (
     Fault(
         id="F21",
         title="monitors, names and redirects that lead to forbidden addresses",
-        demanded="0 connections to a forbidden address, by the listeners and by iptables",
+        demanded="0 connections to a forbidden address, by the listeners and by iptables;"
+        " 0 internal errors",
         run=_run,
     ),
 )

@@ -188,6 +188,7 @@ def _figures(seen: Seen, called_ms: float) -> list[Figure]:
     longest = max((beat.total_ms or 0.0 for beat in checks), default=math.nan)
     alone, beside = _ours(seen, before=True), _ours(seen, before=False)
     stalled = sum(beat.error == ErrorType.STALLED for beat in checks)
+    unbelieved = sum(beat.error == ErrorType.STALLED for beat in _ordinary(seen, before=False))
     return [
         Figure("hostile checks", len(checks), at_least=2 * len(seen.hostile)),
         Figure("longest", longest / 1000, "s", at_most=_TIMEOUT_MS / 1000 + 0.2),
@@ -197,6 +198,7 @@ def _figures(seen: Seen, called_ms: float) -> list[Figure]:
         Figure("RSS grew by", round(seen.after.rss - seen.before.rss, 1), "MB", at_most=20),
         Figure("peak by", round(seen.after.peak - seen.before.rss, 1), "MB", at_most=20),
         Figure("ordinary checks beside", len(beside), at_least=_ORDINARY),
+        Figure("unknown among them", unbelieved, at_most=len(beside) * _STALLED),
         *(
             Figure(
                 f"their p{percent} off by",
@@ -209,11 +211,20 @@ def _figures(seen: Seen, called_ms: float) -> list[Figure]:
     ]
 
 
+def _ordinary(seen: Seen, *, before: bool) -> list[Beat]:
+    """The ordinary checks of one of the two stretches of time."""
+    return [
+        beat
+        for beat in seen.beats
+        if beat.monitor in seen.ordinary and (beat.at < seen.since) == before
+    ]
+
+
 def _ours(seen: Seen, *, before: bool) -> list[float]:
     """What of the latency of each ordinary check was not its target's, in ms."""
     found = []
-    for beat in seen.beats:
-        if beat.monitor in seen.ordinary and (beat.at < seen.since) == before:
+    for beat in _ordinary(seen, before=before):
+        if beat.error != ErrorType.STALLED:
             assert beat.body is not None, beat
             assert beat.total_ms is not None
             truth = read_truth(beat.body)

@@ -123,10 +123,14 @@ def place() -> Iterator[Place]:
 
 @dataclass(slots=True)
 class Listeners:
-    """What listens there: whom it heard from is not asked, only under which address."""
+    """What listens there: whom it heard from is not asked, only under which address.
+
+    `told` are the hosts that it was told as a proxy, but the public one.
+    """
 
     redirects: list[str]
     heard: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
     queries: int = 0
     _turns: "count[int]" = field(default_factory=count)
 
@@ -138,7 +142,11 @@ class Listeners:
     async def site(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Redirects by number; anything else it takes and answers in HTTP."""
         self.heard.append(str(writer.get_extra_info("sockname")[0]))
-        path = (await read_request(reader)).path
+        request = await read_request(reader)
+        path = request.path
+        as_proxy = request.method == "CONNECT" or path.startswith("http://")
+        if as_proxy and PUBLIC not in path:
+            self.told.append(path)
         if path.startswith("/to/"):
             status = ("301 Moved", "302 Found", "307 Temporary", "308 Permanent")[
                 next(self._turns) % 4

@@ -65,6 +65,9 @@ NAMES = (
     *("rebinding.test", "mixed.test", "mixed6.test", "cname.test", "chain.test", "mapped.test"),
     *("nat64.test", "sixtofour.test", "metadata.test", "loop6.test", "zero.test", "unicode.test"),
 )
+# What a proxy must not be told. A name that rebinds may be another one when the proxy looks it up.
+_JUDGED = tuple(name for name in NAMES if name != "rebinding.test")
+_TOLD = ("127.0.0.1", "127.1", "0x7f000001", "2852039166", "localhost", "[::ffff:7f00:1]", *_JUDGED)
 _TYPES = {
     "http": "http://{host}:{port}/",
     "https": "https://{host}:{port}/",
@@ -99,6 +102,10 @@ def attempts(port: int) -> Iterator[Attempt]:
     for number in range(len(SPELLINGS) + len(CONFUSING)):
         yield Attempt("http", f"http://{PUBLIC}:{port}/to/{number}")
     yield from _overrides(port)
+    for host in _TOLD:
+        for scheme in ("http", "https"):
+            proxy = {"proxy": f"http://{PUBLIC}:{port}"}
+            yield Attempt("http", f"{scheme}://{host}:{port}/", proxy)
 
 
 def redirects(port: int) -> list[str]:

@@ -21,7 +21,8 @@ class Hostile:
     """An endpoint and how a check of it ends: by one of the errors, within its timeout.
 
     `url` gets the port. `tls` makes the server's side of TLS, for scripts that want it, when the
-    process starts. With `datagrams` it also answers each datagram by some.
+    process starts. With `datagrams` it also answers each datagram by some; with `floods`, the URL's
+    host sends what that makes of an echo request, without end.
     """
 
     name: str
@@ -32,6 +33,7 @@ class Hostile:
     options: dict[str, Any] = field(default_factory=dict)
     tls: Callable[[], ssl.SSLContext] | None = None
     datagrams: Datagrams | None = None
+    floods: Callable[[bytes], bytes] | None = None
 
 
 def dripping(head: bytes, drip: bytes = b".", *, listens: bool = True) -> Script:

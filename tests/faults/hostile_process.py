@@ -10,9 +10,11 @@ import os
 import ssl
 from contextlib import AsyncExitStack, suppress
 from typing import Any
+from urllib.parse import urlsplit
 
 from tests.faults.hostile import Datagrams, Hostile
 from tests.faults.hostile_http import gzip_bomb, http
+from tests.faults.hostile_pings import flood, pings
 from tests.faults.hostile_streams import streams
 from tests.faults.hostile_tls import tls
 from tests.support.servers import HOST, Script, serve
@@ -21,7 +23,7 @@ from uptimeo.children import announce, ended
 
 def hostile() -> list[Hostile]:
     """All of them, in the order of the ports."""
-    return [*http(), *streams(), *tls()]
+    return [*http(), *streams(), *tls(), *pings()]
 
 
 class _Answering(asyncio.DatagramProtocol):
@@ -58,11 +60,18 @@ def _quiet(script: Script, context: ssl.SSLContext | None) -> Any:
 
 
 async def _serve() -> None:
-    async with AsyncExitStack() as stack:
+    async with AsyncExitStack() as stack, asyncio.TaskGroup() as floods:
         ports = [await _listen(each, stack) for each in hostile()]
+        flooding = [
+            floods.create_task(flood(str(urlsplit(each.url).hostname), each.floods))
+            for each in hostile()
+            if each.floods is not None
+        ]
         stopped = ended()
         announce({"ports": ports})
         await stopped.wait()
+        for each in flooding:
+            each.cancel()
 
 
 def main() -> None:

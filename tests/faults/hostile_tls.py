@@ -80,7 +80,7 @@ def _large(names: int) -> ssl.SSLContext:
 
 
 @cache
-def _long(length: int) -> ssl.SSLContext:
+def long_chain(length: int) -> ssl.SSLContext:
     """A chain of so many certificates, each signed by the next."""
     keys = [ec.generate_private_key(ec.SECP256R1()) for _ in range(length + 1)]
     chain = [
@@ -131,13 +131,13 @@ def tls() -> list[Hostile]:
         for name, context in (
             ("certificate of 60 KB", _made(_large, 3000)),
             ("certificate of 1 MB", _made(_large, 50_000)),
-            ("chain of 9", _made(_long, 9)),
-            ("chain of 100", _made(_long, 100)),
-            ("chain of 400", _made(_long, 400)),
+            ("chain of 9", _made(long_chain, 9)),
+            ("chain of 100", _made(long_chain, 100)),
+            ("chain of 400", _made(long_chain, 400)),
         ):
             found.append(Hostile(name, mute, _REFUSED, kind, url, options, context))
     unverified = {"tls": {"verify": False}}
-    for name, context in (("names", _made(_large, 3000)), ("chain", _made(_long, 100))):
+    for name, context in (("names", _made(_large, 3000)), ("chain", _made(long_chain, 100))):
         for kind in ("http", "tls"):
             # Nobody verifies it, so that all of it is read.
             ends = (E.FIRST_BYTE_TIMEOUT,) if kind == "http" else ()

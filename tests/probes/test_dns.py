@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from tests.support.certificates import Authority
 from tests.support.dns_server import Query, Script, answering, reply, serve_dns, silent
 from tests.support.servers import HOST, refusing
+from tests.support.wires import TARGET, TARGET6, Wire
 from uptimeo.probes.base import (
     AddressGuard,
     ErrorType,
@@ -280,6 +281,31 @@ async def test_a_closed_port_refuses_at_once() -> None:
         ErrorType.CONNECT_REFUSED,
         f"nothing listens at {nobody.shown}: port unreachable",
     )
+
+
+@pytest.mark.parametrize(
+    ("target", "reason", "told"),
+    [
+        (TARGET, "icmp-net-unreachable", "no route to the network of"),
+        (TARGET, "icmp-host-unreachable", "no route to"),
+        (TARGET, "icmp-admin-prohibited", "no route to"),
+        (TARGET6, "icmp6-no-route", "no route to the network of"),
+        (TARGET6, "icmp6-addr-unreachable", "no route to"),
+        (TARGET6, "icmp6-adm-prohibited", "lets nothing pass to"),
+    ],
+)
+async def test_a_router_that_refuses_ends_the_check_at_once(
+    way: Wire, target: str, reason: str, told: str
+) -> None:
+    refuse = ("-j", "REJECT", "--reject-with", reason)
+    host = f"[{target}]" if ":" in target else target
+    with way.rule("router", "FORWARD", "-d", target, *refuse), way.inside():
+        result = await DnsProbe().probe(options(53, host=host), context(60_000))
+
+    kind, text = failure(result)
+    assert kind is ErrorType.CONNECT_UNREACHABLE
+    assert told in text
+    assert target in text
 
 
 @pytest.mark.parametrize("transport", ["udp", "tcp"])

@@ -10,7 +10,7 @@ from tests.support.http_checks import check, failure_of, milliseconds, up
 from tests.support.proxies import REFUSED, HttpProxy, SocksProxy
 from tests.support.servers import Site, mute, refusing, response, serve
 from uptimeo.domain.result import ErrorType, Phase
-from uptimeo.probes.base import AddressGuard, ProbeContext
+from uptimeo.probes.base import Address, AddressGuard, Family, ProbeContext, fail, literal
 from uptimeo.probes.http import HttpOptions, HttpProbe
 
 
@@ -141,6 +141,61 @@ async def test_a_proxy_is_not_told_to_connect_to_a_forbidden_address(
 
     failure_of(result, ErrorType.ADDRESS_FORBIDDEN)
     assert not proxy.heads
+
+
+class Known:
+    """A resolver that knows these names and no others."""
+
+    def __init__(self, **names: tuple[str, ...]) -> None:
+        self._names = names
+        self.asked: list[str] = []
+
+    async def resolve(self, name: str, family: Family, timeout_s: float) -> tuple[Address, ...]:
+        self.asked.append(name)
+        if (known := literal(name)) is not None:
+            return (known,)
+        if name not in self._names:
+            raise fail(ErrorType.DNS, f"no such name: {name}")
+        return tuple(Address(ip) for ip in self._names[name])
+
+
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+@pytest.mark.parametrize("url", ["http://inner/", "https://inner/"])
+@pytest.mark.parametrize("addresses", [("169.254.169.254",), ("203.0.113.9", "::ffff:a9fe:a9fe")])
+async def test_a_proxy_is_not_told_a_name_that_has_a_forbidden_address_here(
+    scheme: str, url: str, addresses: tuple[str, ...]
+) -> None:
+    proxy: HttpProxy | SocksProxy = SocksProxy() if scheme == "socks5h" else HttpProxy()
+    async with serve(proxy) as between:
+        options = HttpOptions(url=url, proxy=f"{scheme}://{between.shown}")
+        guard, resolver = AddressGuard.of("169.254.0.0/16"), Known(inner=addresses)
+        context = ProbeContext(timeout_ms=2000, guard=guard, resolver=resolver)
+        result = await HttpProbe().probe(options, context)
+
+    assert "inner is" in failure_of(result, ErrorType.ADDRESS_FORBIDDEN).message
+    assert not (proxy.asked if isinstance(proxy, SocksProxy) else proxy.heads)
+
+
+async def test_a_name_that_only_the_proxy_knows_is_the_proxys_to_find() -> None:
+    proxy = HttpProxy(refusal=response("200 OK"))
+    async with serve(proxy) as between:
+        options = HttpOptions(url="http://inner/", proxy=between.url())
+        guard, resolver = AddressGuard.of("169.254.0.0/16"), Known()
+        context = ProbeContext(timeout_ms=2000, guard=guard, resolver=resolver)
+        result = up(await HttpProbe().probe(options, context))
+
+    assert proxy.heads[0].startswith(b"GET http://inner/ ")
+    assert result.phases.dns is None
+
+
+async def test_names_for_a_proxy_are_not_looked_up_where_nothing_is_forbidden() -> None:
+    proxy, resolver = HttpProxy(refusal=response("200 OK")), Known(inner=("203.0.113.9",))
+    async with serve(proxy) as between:
+        options = HttpOptions(url="http://inner/", proxy=between.url())
+        context = ProbeContext(timeout_ms=2000, resolver=resolver)
+        up(await HttpProbe().probe(options, context))
+
+    assert "inner" not in resolver.asked
 
 
 async def test_names_that_a_socks_proxy_gets_as_addresses_are_guarded() -> None:

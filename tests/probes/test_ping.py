@@ -17,25 +17,18 @@ from tests.support import wires
 from tests.support.tunnel import (
     Tunnel,
     checksum,
+    destination,
     echo_reply,
     ip_header,
     is_echo_request,
     tunnel,
 )
-from tests.support.wires import AGENT, MTU, ROUTER, ROUTER6, TARGET, TARGET6, Wire, wire
+from tests.support.wires import AGENT, MTU, ROUTER, ROUTER6, TARGET, TARGET6, Wire
 from uptimeo.probes.base import AddressGuard, ErrorType, Outcome, ProbeContext, ProbeResult
 from uptimeo.probes.ping.probe import PingOptions, PingProbe
 
 NOBODY = 65_534
 ALL_GROUPS, NO_GROUPS = "0 2147483647", "1 0"
-
-
-@pytest.fixture(scope="module")
-def way() -> Iterator[Wire]:
-    if (why := wires.missing()) is not None:
-        pytest.skip(why)
-    with wire() as made:
-        yield made
 
 
 @pytest.fixture(params=["datagram", "raw"])
@@ -267,6 +260,8 @@ def test_without_any_right_it_is_unknown_and_says_what_is_missing(way: Wire) -> 
 
 _CHILD = f"""
 import asyncio, os
+from uptimeo.probes.ping.filters import only_with
+from uptimeo.probes.ping.packets import REPLY
 from uptimeo.probes.ping.probe import PingOptions, PingProbe
 from uptimeo.probes.base import ProbeContext
 os.setgroups([]); os.setgid({NOBODY}); os.setuid({NOBODY})
@@ -311,9 +306,10 @@ async def test_200_checks_of_one_host_each_hear_their_own_replies(link: tuple[Wi
     assert not any("duplicates" in facts(result) for result in results)
 
 
+@pytest.mark.parametrize("network", ["10.215.1.{}", "fd15:1::{:x}"], ids=["v4", "v6"])
 @pytest.mark.parametrize("groups", [ALL_GROUPS, NO_GROUPS], ids=["datagram", "raw"])
 async def test_shuffled_doubled_and_misdirected_replies_make_nobody_up(
-    odd_network: Tunnel, groups: str
+    odd_network: Tunnel, groups: str, network: str
 ) -> None:
     """Of 200 targets the even ones are dead; replies meant for others come from their addresses."""
     held: list[bytes] = []
@@ -322,21 +318,18 @@ async def test_shuffled_doubled_and_misdirected_replies_make_nobody_up(
     def script(packet: bytes) -> list[bytes]:
         if not is_echo_request(packet):
             return []
-        if (
-            packet[19] % 2 == 0
-        ):  # dead: its neighbour answers in its place, and it with others' data
-            neighbour = packet[16:19] + bytes([packet[19] - 1])
+        stem, number = destination(packet)[:-1], destination(packet)[-1]
+        if number % 2 == 0:  # dead: its neighbour answers in its place, and it with others' data
             forged = echo_reply(packet, payload=chance.randbytes(56))
-            return [echo_reply(packet, source=neighbour), forged]
+            return [echo_reply(packet, source=stem + bytes([number - 1])), forged]
         held.extend([echo_reply(packet)] * 2)
         if len(held) < 40:
             return []
         chance.shuffle(held)
         out = [held.pop() for _ in range(len(held))]
-        stolen = echo_reply(packet)
-        return [*out, stolen[:12] + packet[16:19] + bytes([packet[19] + 1]) + stolen[16:]]
+        return [*out, echo_reply(packet, source=stem + bytes([number + 1]))]
 
-    hosts = [f"10.215.1.{number}" for number in range(1, 201)]
+    hosts = [network.format(number) for number in range(1, 201)]
     _allow(odd_network, groups)
     with odd_network.answering(script), odd_network.inside():
         context = [ProbeContext(timeout_ms=2000) for _ in hosts]
@@ -349,15 +342,47 @@ async def test_shuffled_doubled_and_misdirected_replies_make_nobody_up(
     assert [result.outcome for result in results[0::2]] == [Outcome.UP] * 100
 
 
-async def test_a_reply_with_other_data_is_no_reply_and_is_counted(odd_network: Tunnel) -> None:
+@pytest.mark.parametrize("target", ["10.215.1.1", "fd15:1::1"])
+async def test_a_reply_with_other_data_is_no_reply_and_is_counted(
+    odd_network: Tunnel, target: str
+) -> None:
     def script(packet: bytes) -> list[bytes]:
-        return [echo_reply(packet, payload=packet[28:60])] if is_echo_request(packet) else []
+        return [echo_reply(packet, payload=packet[-56:-24])] if is_echo_request(packet) else []
 
     with odd_network.answering(script), odd_network.inside():
-        result = await ping("10.215.1.1", ProbeContext(timeout_ms=200))
+        result = await ping(target, ProbeContext(timeout_ms=200))
 
     assert failure(result)[0] is ErrorType.NO_REPLY
     assert "3 replies came back changed" in failure(result)[1]
+
+
+@pytest.mark.parametrize("target", ["10.215.1.1", "fd15:1::1"])
+@pytest.mark.parametrize("groups", [ALL_GROUPS, NO_GROUPS], ids=["datagram", "raw"])
+@pytest.mark.parametrize("forged", ["doubled", "changed", "stray", "strange"])
+async def test_a_flood_of_forged_replies_is_no_answer(
+    odd_network: Tunnel, target: str, groups: str, forged: str
+) -> None:
+    def script(packet: bytes) -> list[bytes]:
+        if not is_echo_request(packet):
+            return []
+        reply = {
+            "doubled": echo_reply(packet),
+            "changed": echo_reply(packet, payload=packet[-56:-1]),
+            "stray": echo_reply(packet, payload=b"x" * 56),
+            "strange": echo_reply(packet, source=destination(packet)[:-1] + b"\x09"),
+        }[forged]
+        return [reply] * 200
+
+    _allow(odd_network, groups)
+    with odd_network.answering(script), odd_network.inside():
+        result = await ping(target, ProbeContext(timeout_ms=1000), count=40)
+
+    heard_by_none = forged == "strange" and groups == NO_GROUPS
+    kind, text = failure(result)
+    assert kind is (ErrorType.NO_REPLY if heard_by_none else ErrorType.UNEXPECTED)
+    assert (
+        heard_by_none or f"more than 1000 packets came that answer no request to {target}" in text
+    )
 
 
 async def test_junk_and_errors_about_others_are_left_out(odd_network: Tunnel) -> None:

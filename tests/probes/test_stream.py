@@ -2,6 +2,7 @@
 
 import asyncio
 import ssl
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
@@ -23,6 +24,7 @@ from uptimeo.probes.base import (
     TlsOptions,
     open_stream,
 )
+from uptimeo.probes.network.tls import TlsContexts
 
 
 async def greeting(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -327,3 +329,25 @@ async def test_a_server_that_leaves_without_a_word_gave_no_answer() -> None:
             await stream.read_exactly(4)
 
     assert caught.value.failure.type is ErrorType.EMPTY_RESPONSE
+
+
+async def test_a_long_step_that_is_cancelled_is_over_before_the_next_begins() -> None:
+    contexts, order = TlsContexts(), list[str]()
+    began, may_end = threading.Event(), threading.Event()
+
+    def long() -> None:
+        began.set()
+        may_end.wait(30)
+        order.append("long")
+        raise ssl.SSLError
+
+    first = asyncio.create_task(contexts.apart(long))
+    await asyncio.to_thread(began.wait, 30)
+    first.cancel()
+    second = asyncio.create_task(contexts.apart(lambda: order.append("next")))
+    await asyncio.sleep(0)
+    may_end.set()
+    await asyncio.wait([first, second])
+
+    assert first.cancelled()
+    assert order == ["long", "next"]

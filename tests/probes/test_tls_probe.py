@@ -1,9 +1,11 @@
 """Does a certificate check tell what is demanded of a certificate from what it is?"""
 
+import time
 from typing import Any
 
 import pytest
 
+from tests.faults.hostile_tls import long_chain
 from tests.support.servers import mute, serve
 from tests.support.wire_checks import check, failure_of, up
 from tests.support.zoo import Animal, Zoo
@@ -155,3 +157,18 @@ async def test_a_source_address_has_one_family_only() -> None:
     given = {"url": "tls://a.example", "family": "both", "source": "127.0.0.1"}
     with pytest.raises(ValueError, match="family cannot be both"):
         CertificateOptions.model_validate(given)
+
+
+async def test_a_chain_of_a_hundred_certificates_is_not_read_by_the_loop() -> None:
+    async with serve(mute, tls=long_chain(100)) as server:
+        url = f"tls://127.0.0.1:{server.port}"
+        options = CertificateOptions.model_validate({"url": url, "tls": {"verify": False}})
+        context = ProbeContext(timeout_ms=10_000)
+        assert options.tls is not None
+        context.tls.prepare(options.tls)
+        loop_s, whole_s = time.thread_time(), time.process_time()
+        result = await CertificateProbe().probe(options, context)
+        loop_s, whole_s = time.thread_time() - loop_s, time.process_time() - whole_s
+
+    assert result.failure is None
+    assert loop_s < whole_s / 2

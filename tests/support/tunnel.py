@@ -1,7 +1,7 @@
 """Who answers a ping as no kernel would? A network device whose other end is a script.
 
-Everything that is sent to 10.215.0.0/16 comes to the script as a packet of IPv4, and what the
-script returns arrives as if it came from there.
+Everything that is sent to 10.215.0.0/16 or fd15:1::/64 comes to the script as a packet, and what
+the script returns arrives as if it came from there.
 """
 
 import asyncio
@@ -15,7 +15,10 @@ from pathlib import Path
 
 from tests.support.wires import entered, run
 
-NEAR = "10.215.0.1"
+NEAR, NEAR6 = "10.215.0.1", "fd15:1::ffff"
+_ICMP, _ICMP6 = 1, 58
+# Kinds of ICMP messages, by the version of IP.
+_REQUEST, _REPLY = {4: 8, 6: 128}, {4: 0, 6: 129}
 _DEVICE = Path("/dev/net/tun")
 _TUNSETIFF = 0x400454CA
 _IFF_TUN, _IFF_NO_PI = 0x0001, 0x1000
@@ -64,6 +67,7 @@ def tunnel() -> Iterator[Tunnel]:
             wanted = struct.pack("16sH22x", b"tun0", _IFF_TUN | _IFF_NO_PI)
             fcntl.ioctl(descriptor, _TUNSETIFF, wanted)
             run("ip", "-n", name, "address", "add", f"{NEAR}/16", "dev", "tun0")
+            run("ip", "-n", name, "address", "add", f"{NEAR6}/64", "dev", "tun0", "nodad")
             run("ip", "-n", name, "link", "set", "tun0", "up", "txqueuelen", "5000")
             yield Tunnel(name, descriptor)
         finally:
@@ -75,18 +79,40 @@ def tunnel() -> Iterator[Tunnel]:
 def echo_reply(
     packet: bytes, *, source: bytes | None = None, payload: bytes | None = None
 ) -> bytes:
-    """The reply to an echo request of IPv4; from another address, or with other data, if given."""
-    header, message = packet[:20], packet[20:]
+    """The reply to an echo request; from another address, or with other data, if given."""
+    version, message = packet[0] >> 4, _message(packet)
+    sender, receiver = source or destination(packet), _source(packet)
     data = message[8:] if payload is None else payload
-    bare = b"\x00\x00\x00\x00" + message[4:8] + data
-    answer = bare[:2] + checksum(bare) + bare[4:]
-    sender = header[16:20] if source is None else source
-    return ip_header(1, sender, header[12:16], len(answer)) + answer
+    bare = bytes([_REPLY[version], 0, 0, 0]) + message[4:8] + data
+    if version == 4:
+        answer = bare[:2] + checksum(bare) + bare[4:]
+        return ip_header(_ICMP, sender, receiver, len(answer)) + answer
+    pseudo = sender + receiver + struct.pack("!II", len(bare), _ICMP6)
+    answer = bare[:2] + checksum(pseudo + bare) + bare[4:]
+    return struct.pack("!IHBB", 6 << 28, len(answer), _ICMP6, 64) + sender + receiver + answer
 
 
 def is_echo_request(packet: bytes) -> bool:
     """Whether a script should answer that packet at all."""
-    return len(packet) >= 28 and packet[0] == 0x45 and packet[9] == 1 and packet[20] == 8
+    if len(packet) < 28:
+        return False
+    version = packet[0] >> 4
+    protocol = packet[6] if version == 6 else packet[9]
+    wanted = {4: (_ICMP, _REQUEST[4]), 6: (_ICMP6, _REQUEST[6])}.get(version)
+    return (protocol, *_message(packet)[:1]) == wanted
+
+
+def destination(packet: bytes) -> bytes:
+    """To whom it is sent."""
+    return packet[24:40] if packet[0] >> 4 == 6 else packet[16:20]
+
+
+def _source(packet: bytes) -> bytes:
+    return packet[8:24] if packet[0] >> 4 == 6 else packet[12:16]
+
+
+def _message(packet: bytes) -> bytes:
+    return packet[40:] if packet[0] >> 4 == 6 else packet[20:]
 
 
 def ip_header(protocol: int, source: bytes, destination: bytes, length: int) -> bytes:

@@ -21,12 +21,12 @@ from uptimeo.probes.answers.matching import Pattern, PatternTimeoutError, occurs
 from uptimeo.probes.answers.status_ranges import StatusRanges, in_ranges
 from uptimeo.probes.context import Limits, ProbeContext
 from uptimeo.probes.failing import TargetError, fail
+from uptimeo.probes.network.addressing import Endpoint, allowed, resolve
 from uptimeo.probes.network.certificates import CertificateFacts
-from uptimeo.probes.network.dialling import allowed
 from uptimeo.probes.network.guard import AddressGuard
 from uptimeo.probes.network.resolver import Address, Family, Resolver, SystemResolver, literal
 from uptimeo.probes.network.session import TlsFacts
-from uptimeo.probes.network.stream import Endpoint, Stream, open_stream, resolve
+from uptimeo.probes.network.stream import Stream, open_stream
 from uptimeo.probes.network.tls import TlsOptions
 from uptimeo.probes.timeline import Timeline
 

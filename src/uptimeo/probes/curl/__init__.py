@@ -1,7 +1,7 @@
 """How is one HTTP request sent with libcurl? The only package that imports pycurl."""
 
 from uptimeo.probes.curl.client import CurlClient
-from uptimeo.probes.curl.setup import request_target
+from uptimeo.probes.curl.setup import assert_parsable, request_target
 from uptimeo.probes.curl.transfer import (
     Fault,
     Handshake,
@@ -22,6 +22,7 @@ __all__ = [
     "Route",
     "Transfer",
     "TransferError",
+    "assert_parsable",
     "host_and_port",
     "request_target",
 ]

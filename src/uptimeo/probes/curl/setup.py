@@ -70,6 +70,19 @@ def request_target(url: str) -> str:
     return f"{parsed.path}?{parsed.query}" if parsed.query is not None else str(parsed.path)
 
 
+def assert_parsable(url: str) -> None:
+    """Raise ValueError with libcurl's reason if it takes that for no URL: it is stricter than we.
+
+    Of any scheme, as those of proxies are. The URL is not shown: it may hold a password.
+    """
+    try:
+        parsed = pycurl.CurlUrl(url.encode(), pycurl.U_NON_SUPPORT_SCHEME)
+        for part in (pycurl.UPART_USER, pycurl.UPART_PASSWORD):
+            parsed.getpart(part, pycurl.U_URLDECODE)  # which takes no control character
+    except pycurl.error as error:
+        raise ValueError(f"it is no URL: {error.args[1]}") from error
+
+
 def _with_host(url: str, host: str) -> str:
     parts = urlsplit(url)
     user, at, _ = parts.netloc.rpartition("@")
@@ -178,11 +191,11 @@ def _configure_tls(curl: Any, tls: TlsOptions, held: ExitStack) -> None:
 
 
 def _configure_proxy(curl: Any, proxy: Proxy) -> None:
-    curl.setopt(pycurl.PROXY, proxy.url)
+    curl.setopt(pycurl.PROXY, proxy.url.encode())
     curl.setopt(pycurl.NOPROXY, "")  # whom to leave out was decided before
     if proxy.user is not None:
-        curl.setopt(pycurl.PROXYUSERNAME, proxy.user)
-        curl.setopt(pycurl.PROXYPASSWORD, proxy.password or "")
+        curl.setopt(pycurl.PROXYUSERNAME, proxy.user.encode())
+        curl.setopt(pycurl.PROXYPASSWORD, (proxy.password or "").encode())
     if proxy.ca_pem is not None:
         curl.setopt(pycurl.PROXY_CAINFO_BLOB, proxy.ca_pem.encode())
     else:

@@ -11,12 +11,12 @@ from uptimeo.domain.result import ErrorType, Phase
 from uptimeo.probes.context import ProbeContext
 from uptimeo.probes.dns.messages import Answer, Query, TooLargeError, UnreadableError
 from uptimeo.probes.failing import fail
+from uptimeo.probes.network.addressing import Endpoint, resolve
 from uptimeo.probes.network.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
-from uptimeo.probes.network.datagrams import connect_first, explain
-from uptimeo.probes.network.dialling import allowed
+from uptimeo.probes.network.datagrams import connect_first, explain, reported
 from uptimeo.probes.network.guard import AddressGuard
 from uptimeo.probes.network.resolver import Family
-from uptimeo.probes.network.stream import Endpoint, Stream, open_stream, resolve
+from uptimeo.probes.network.stream import Stream, open_stream
 from uptimeo.probes.network.tls import TlsOptions
 from uptimeo.probes.timeline import Timeline
 
@@ -41,6 +41,11 @@ class Server:
     source: str | None = None
     tls: TlsOptions = field(default_factory=TlsOptions)
     trusted: bool = False
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """Where it is."""
+        return Endpoint(host=self.host, port=self.port, family=self.family, source=self.source)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,11 +85,8 @@ async def ask(query: Query, server: Server, context: ProbeContext, timeline: Tim
 async def _ask_stream(
     query: Query, server: Server, context: ProbeContext, timeline: Timeline
 ) -> Asked:
-    endpoint = Endpoint(
-        host=server.host, port=server.port, family=server.family, source=server.source
-    )
     tls = server.tls if server.transport == "tls" else None
-    async with open_stream(endpoint, context, timeline, tls) as stream:
+    async with open_stream(server.endpoint, context, timeline, tls) as stream:
         with timeline.phase(Phase.WAIT):
             wire = await _exchange(stream, query.wire)
         answer = await _whole_answer(query, wire, stream.at, context)
@@ -125,8 +127,7 @@ async def _ask_udp(
 ) -> Asked | Server:
     """The answer, or the server at its one address if the answer was cut short."""
     addresses = await resolve(server.host, context, timeline, server.family)
-    permitted = allowed(addresses, server.host, context)
-    opened, address = connect_first(permitted, server.port, server.source)
+    opened, address = connect_first(addresses, server.endpoint, context)
     timeline.resolved_ip, at = address.ip, address.at(server.port)
     with opened:
         stamp_arrivals(opened)
@@ -179,6 +180,8 @@ class _Datagrams:
                 wire, ancillary, _, _ = self._socket.recvmsg(_DATAGRAM_BYTES, ANCILLARY_BYTES)
             except BlockingIOError:  # its checksum was wrong
                 continue
+            except OSError as error:
+                raise reported(error, self._at).within(Phase.WAIT) from error
             came = arrival(ancillary)
             try:
                 answer = await _read(query, wire)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator
 
-from uptimeo.probes.http.urls import assert_requestable
+from uptimeo.probes.http.urls import ascii_url, assert_requestable
 
 
 class _Auth(BaseModel):
@@ -72,6 +72,7 @@ class OAuth2Auth(_Auth):
     @classmethod
     def _token_url(cls, url: str) -> str:
         assert_requestable(url)
+        ascii_url(url)
         return url
 
 

@@ -177,7 +177,7 @@ class HttpOptions(ProbeOptions):
         for host, instead in connect_to.items():
             assert_endpoint(host)
             assert_endpoint(instead)
-        return {ascii_endpoint(host): instead for host, instead in connect_to.items()}
+        return {ascii_endpoint(host): ascii_endpoint(to) for host, to in connect_to.items()}
 
     @model_validator(mode="after")
     def _body_fits(self) -> "HttpOptions":

@@ -5,7 +5,7 @@ from urllib.request import getproxies_environment, proxy_bypass
 
 from uptimeo.probes.curl import Proxy, host_and_port
 from uptimeo.probes.http.options import ENVIRONMENT, HttpOptions
-from uptimeo.probes.http.urls import assert_proxy
+from uptimeo.probes.http.urls import ascii_url, assert_proxy
 
 
 def proxy_for(url: str, options: HttpOptions) -> Proxy | None:
@@ -26,7 +26,7 @@ def proxy_for(url: str, options: HttpOptions) -> Proxy | None:
 
 def parsed(url: str, ca_pem: str | None) -> Proxy:
     """A proxy's URL, taken apart."""
-    parts = urlsplit(url)
+    parts = urlsplit(ascii_url(url))
     return Proxy(
         url=f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}",
         user=None if parts.username is None else unquote(parts.username),

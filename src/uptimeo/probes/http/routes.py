@@ -13,6 +13,7 @@ from uptimeo.probes.base import (
     ProbeContext,
     TargetError,
     Timeline,
+    allowed,
     fail,
     literal,
     resolve,
@@ -20,8 +21,9 @@ from uptimeo.probes.base import (
 from uptimeo.probes.curl import Proxy, Request, Route, host_and_port
 from uptimeo.probes.http.options import HttpOptions
 from uptimeo.probes.http.proxies import proxy_for
-from uptimeo.probes.http.urls import ascii_host
 
+# Of the time that is left, for a lookup that only says where a proxy must not be sent.
+_SHARE_OF_JUDGEMENT = 0.25
 _Addresses = tuple[tuple[str, int, tuple[str, ...]], ...]
 
 
@@ -46,7 +48,7 @@ async def routed(
     if proxy is None:
         dialled, found = host, await lookup.addresses(host, port, family)
     else:
-        _refuse_forbidden(host, context)
+        await _refuse_forbidden(host, proxy, context)
         dialled, found = await _through(proxy, lookup)
         if proxy.scheme == "socks5":
             found += await lookup.allowed(host, port, family)
@@ -79,7 +81,7 @@ def _instead(host: str, port: int, options: HttpOptions) -> tuple[str, int] | No
     if given is None:
         return None
     parts = urlsplit(f"//{given}")
-    return ascii_host(parts.hostname or ""), parts.port or port
+    return parts.hostname or "", parts.port or port
 
 
 class _Lookup:
@@ -94,8 +96,8 @@ class _Lookup:
         """The addresses of a name; none for a host that is an address itself."""
         given = self._options.resolve.get(host)
         if given is not None:
-            ips = [Address(ip) for ip in ((given,) if isinstance(given, str) else given)]
-            return ((host, port, _of_family(host, ips, family)),)
+            ips = (given,) if isinstance(given, str) else given
+            return ((host, port, _of_family(host, _listed(ips), family)),)
         if (known := literal(host)) is not None:
             _of_family(host, (known,), family)
             return ()
@@ -105,9 +107,13 @@ class _Lookup:
     async def allowed(self, host: str, port: int, family: Family) -> _Addresses:
         """The same, without those that the guard refuses. Raises TargetError if none is left."""
         return tuple(
-            (name, at, _allowed(name, ips, self._context))
+            (name, at, tuple(each.ip for each in allowed(_listed(ips), name, self._context)))
             for name, at, ips in await self.addresses(host, port, family)
         )
+
+
+def _listed(ips: Sequence[str]) -> list[Address]:
+    return [Address(ip) for ip in ips]
 
 
 def _of_family(host: str, known: Sequence[Address], family: Family) -> tuple[str, ...]:
@@ -119,27 +125,36 @@ def _of_family(host: str, known: Sequence[Address], family: Family) -> tuple[str
     return kept
 
 
-def _refuse_forbidden(host: str, context: ProbeContext) -> None:
-    """A proxy connects where it is told to: at least an address is not to be told to it."""
-    known = literal(host)
-    text = known.ip if known is not None else _old_spelling(host)
-    refusal = context.guard.refusal(text) if text is not None else None
-    if refusal is not None:
-        raise fail(ErrorType.ADDRESS_FORBIDDEN, refusal, Phase.CONNECT)
+async def _refuse_forbidden(host: str, proxy: Proxy, context: ProbeContext) -> None:
+    """A proxy connects where it is told to: what is forbidden is not to be told to it.
+
+    A name is looked up here too, outside of all figures, and one with a forbidden address is not
+    told either. What has no address here is the proxy's to find out.
+    """
+    known = literal(host) or _old_spelling(host)
+    if known is not None:
+        found: Sequence[Address] = (known,)
+    elif proxy.scheme == "socks5" or not context.guard.forbidden:
+        return
+    else:
+        found = await _known_here(host, context)
+    for address in found:
+        allowed([address], host, context)
 
 
-def _old_spelling(host: str) -> str | None:
+async def _known_here(host: str, context: ProbeContext) -> Sequence[Address]:
+    try:
+        most_s = context.remaining_s() * _SHARE_OF_JUDGEMENT
+        return await context.resolver.resolve(host, Family.ANY, most_s)
+    except TargetError as error:
+        if error.failure.type in (ErrorType.DNS, ErrorType.DNS_TIMEOUT):
+            return ()
+        raise
+
+
+def _old_spelling(host: str) -> Address | None:
     """The address of 127.1, 0x7f000001 and the like."""
     try:
-        return socket.inet_ntoa(socket.inet_aton(host.rstrip(".")))
+        return Address(socket.inet_ntoa(socket.inet_aton(host.rstrip("."))))
     except (OSError, UnicodeError):
         return None
-
-
-def _allowed(host: str, ips: Sequence[str], context: ProbeContext) -> tuple[str, ...]:
-    refusals = {ip: context.guard.refusal(ip, host) for ip in ips}
-    allowed = tuple(ip for ip, refusal in refusals.items() if refusal is None)
-    if not allowed:
-        text = next(iter(refusals.values())) or f"{host} has no address"
-        raise fail(ErrorType.ADDRESS_FORBIDDEN, text, Phase.CONNECT)
-    return allowed

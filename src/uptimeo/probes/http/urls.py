@@ -5,6 +5,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 import idna
 
+from uptimeo.probes.curl import assert_parsable
+
 _PROXY_SCHEMES = ("http", "https", "socks5", "socks5h")
 _HOST = re.compile(r"[a-z0-9._-]+")
 
@@ -20,6 +22,7 @@ def assert_requestable(url: str) -> None:
         raise ValueError("the URL names no host")
     if parts.port == 0:  # reading `port` raises ValueError when it is not a number
         raise ValueError("port 0 cannot be connected to")
+    assert_parsable(url)
 
 
 def assert_proxy(url: str) -> None:
@@ -33,11 +36,12 @@ def assert_proxy(url: str) -> None:
         raise ValueError("the proxy names no host, or port 0")
     if parts.path.strip("/") or parts.query:
         raise ValueError("the proxy is host and port, without a path")
+    assert_parsable(ascii_url(url))
 
 
 def assert_endpoint(text: str) -> None:
     """Raise ValueError unless it is HOST or HOST:PORT."""
-    if not text or any(c.isspace() or c in "/@?#" for c in text):
+    if not text or any(c.isspace() or not c.isprintable() or c in "/@?#" for c in text):
         raise ValueError(f"{text!r} is not HOST or HOST:PORT")
     if not urlsplit(f"//{text}").hostname or urlsplit(f"//{text}").port == 0:
         raise ValueError(f"{text!r} is not HOST or HOST:PORT")

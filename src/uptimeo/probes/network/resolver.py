@@ -192,5 +192,5 @@ def _zone(text: str) -> int:
         return int(text)
     try:
         return socket.if_nametoindex(text) if text else 0
-    except OSError:
+    except (OSError, ValueError):  # the latter for a NUL
         return 0

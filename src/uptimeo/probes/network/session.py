@@ -14,6 +14,8 @@ from uptimeo.probes.network.certificates import CertificateFacts, read_certifica
 from uptimeo.probes.network.tls import TlsContexts, TlsOptions, explain
 
 _CHUNK = 65_536
+# Above it the certificates are many, and OpenSSL takes 0.2 ms for each, without Python's lock.
+_QUICK_BYTES = 16_384
 T = TypeVar("T")
 
 
@@ -56,6 +58,8 @@ class TlsSession:
         self._outgoing = ssl.MemoryBIO()
         self._tls, self._presented = contexts.wrap(options, name, self._incoming, self._outgoing)
         self._agreed = False
+        self._contexts = contexts
+        self._came = 0
 
     async def handshake(self) -> None:
         """Raises TargetError by what is wrong with the certificate or the handshake."""
@@ -104,7 +108,7 @@ class TlsSession:
     async def _until_done(self, step: Callable[[], T]) -> T:
         while True:
             try:
-                done = step()
+                done = await self._stepped(step)
             except ssl.SSLWantReadError:
                 await self._flush()
                 await self._fill()
@@ -115,12 +119,19 @@ class TlsSession:
                 await self._flush()
                 return done
 
+    async def _stepped(self, step: Callable[[], T]) -> T:
+        """In a thread if it is a handshake with much to read, which would hold up every check."""
+        if self._agreed or self._came <= _QUICK_BYTES:
+            return step()
+        return await self._contexts.apart(step)
+
     async def _flush(self) -> None:
         if pending := self._outgoing.read():
             await asyncio.get_running_loop().sock_sendall(self._socket, pending)
 
     async def _fill(self) -> None:
         received = await asyncio.get_running_loop().sock_recv(self._socket, _CHUNK)
+        self._came += len(received)
         if received:
             self._incoming.write(received)
         else:

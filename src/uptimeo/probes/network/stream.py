@@ -9,38 +9,18 @@ import socket
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from uptimeo.domain.result import ErrorType, Phase
 from uptimeo.probes.context import ProbeContext
 from uptimeo.probes.failing import fail
+from uptimeo.probes.network.addressing import Endpoint, resolve
 from uptimeo.probes.network.dialling import dial
-from uptimeo.probes.network.resolver import Address, Family, literal
+from uptimeo.probes.network.resolver import Address
 from uptimeo.probes.network.session import TlsFacts, TlsSession
 from uptimeo.probes.network.tls import TlsOptions, kind_of
 from uptimeo.probes.timeline import Timeline
 
 _CHUNK = 65_536
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where to connect to; `source` is an address of this host to connect from."""
-
-    host: str
-    port: int
-    family: Family = Family.ANY
-    source: str | None = None
-
-
-async def resolve(
-    host: str, context: ProbeContext, timeline: Timeline, family: Family = Family.ANY
-) -> tuple[Address, ...]:
-    """The addresses of a host; the dns phase is missing when it is an address itself."""
-    if literal(host) is not None:
-        return await context.resolver.resolve(host, family, context.remaining_s())
-    with timeline.phase(Phase.DNS):
-        return await context.resolver.resolve(host, family, context.remaining_s())
 
 
 @asynccontextmanager
@@ -56,9 +36,7 @@ async def open_stream(
     """
     addresses = await resolve(endpoint.host, context, timeline, endpoint.family)
     with timeline.phase(Phase.CONNECT):
-        opened, address = await dial(
-            addresses, endpoint.host, endpoint.port, endpoint.source, context
-        )
+        opened, address = await dial(addresses, endpoint, context)
     timeline.resolved_ip = address.ip
     stream = Stream(opened, endpoint, address, context, timeline)
     try:

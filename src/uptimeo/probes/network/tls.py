@@ -1,12 +1,16 @@
 """How does a probe of ours speak TLS? Options, contexts, and what a failed handshake means."""
 
+import asyncio
+import ipaddress
 import os
+import re
 import ssl
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 from weakref import WeakKeyDictionary
 
 import certifi
@@ -22,7 +26,9 @@ _VERSIONS = {
     "1.2": ssl.TLSVersion.TLSv1_2,
     "1.3": ssl.TLSVersion.TLSv1_3,
 }
+T = TypeVar("T")
 Version = Literal["1.0", "1.1", "1.2", "1.3"]
+_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*")
 _KEPT_CONTEXTS = 256
 
 # OpenSSL's X509_V_ERR_* (x509_vfy.h) by what a person has to do about it.
@@ -92,6 +98,19 @@ class TlsOptions(BaseModel):
         default=(), description="The protocols to offer, such as `imap`, the preferred one first."
     )
 
+    @field_validator("server_name")
+    @classmethod
+    def _is_a_name(cls, name: str | None) -> str | None:
+        if name is None or _is_address(name):
+            return name
+        try:
+            found = name.encode("idna").decode()  # as the module `ssl` does itself
+        except UnicodeError as error:
+            raise ValueError("it must be a host name or an address") from error
+        if not _NAME.fullmatch(found):
+            raise ValueError("it must be a host name or an address")
+        return found
+
     @field_validator("ca_pem")
     @classmethod
     def _readable(cls, pem: str | None) -> str | None:
@@ -133,6 +152,14 @@ class TlsOptions(BaseModel):
         return self
 
 
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
 def trusted_ca_file() -> str:
     """The bundle of authorities that this host trusts, else the one that we bring."""
     return ssl.get_default_verify_paths().cafile or certifi.where()
@@ -144,6 +171,24 @@ class TlsContexts:
     def __init__(self) -> None:
         self._contexts: dict[TlsOptions, ssl.SSLContext] = {}
         self._presented: WeakKeyDictionary[Any, Presented] = WeakKeyDictionary()
+        # One thread, as each has memory of its own; and the megabytes that a check has read there
+        # have to be given back before the next one reads.
+        self._reader = ThreadPoolExecutor(1, "uptimeo-handshakes")
+        self._apart = asyncio.Lock()
+
+    async def apart(self, step: Callable[[], T]) -> T:
+        """Do a long step of a handshake in a thread, one of them at a time.
+
+        A cancellation waits for its end: until then nobody else may look at the connection.
+        """
+        async with self._apart:
+            running = asyncio.get_running_loop().run_in_executor(self._reader, step)
+            try:
+                return await asyncio.shield(running)
+            except asyncio.CancelledError:
+                await asyncio.wait([running])
+                running.exception()  # else asyncio complains that nobody asked for it
+                raise
 
     def wrap(
         self, options: TlsOptions, name: str, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO

@@ -19,13 +19,12 @@ from uptimeo.probes.base import (
     ProbeResult,
     TargetError,
     Timeline,
-    allowed,
     fail,
     resolve,
 )
 from uptimeo.probes.ping.packets import Complaint
 from uptimeo.probes.ping.socket import PacketSettings, open_echo_socket
-from uptimeo.probes.ping.volley import TOKEN_BYTES, Volley, VolleyPlan
+from uptimeo.probes.ping.volley import MOST_STRAYS, TOKEN_BYTES, Volley, VolleyPlan
 
 
 class PingOptions(ProbeOptions):
@@ -113,10 +112,11 @@ class PingProbe(Probe[PingOptions]):
         failure: Failure | None = None
         try:
             addresses = await resolve(options.host, context, timeline, options.family)
-            permitted = allowed(addresses, options.host, context)
             _assert_time_enough(options, context)
             settings = _settings(options)
-            with open_echo_socket(permitted, settings, options.size) as opened:
+            with open_echo_socket(
+                addresses, options.host, settings, options.size, context
+            ) as opened:
                 timeline.resolved_ip = opened.address.ip
                 volley = Volley(opened, _plan(options))
                 await volley.run(context.deadline)
@@ -155,6 +155,9 @@ def _assert_time_enough(options: PingOptions, context: ProbeContext) -> None:
 
 def _judge(volley: Volley, options: PingOptions) -> Failure | None:
     facts, ip = volley.facts(), volley.opened.address.ip
+    if volley.flooded:
+        text = f"more than {MOST_STRAYS} packets came that answer no request to {ip}"
+        return Failure(type=ErrorType.UNEXPECTED, message=text, phase=Phase.WAIT)
     if facts.received and facts.lost_percent <= options.max_loss_percent:
         return None
     text = ""

@@ -1,8 +1,8 @@
 """How does an agent send echo requests and hear their replies, with the rights that it has?
 
 A datagram socket of ICMP needs a group in `net.ipv4.ping_group_range`; the kernel gives it an
-identifier and delivers only the replies to it. A raw socket needs CAP_NET_RAW and hears everything
-that comes from its target, also the replies to others.
+identifier and delivers only the replies to it. A raw socket needs CAP_NET_RAW, and a filter of ours
+to hear no more than that.
 """
 
 import os
@@ -17,10 +17,19 @@ from pathlib import Path
 from typing import Self
 
 from uptimeo.domain.result import ErrorType
+from uptimeo.probes.context import ProbeContext
 from uptimeo.probes.failing import TargetError, fail
+from uptimeo.probes.network.addressing import Endpoint
 from uptimeo.probes.network.arrival import ANCILLARY_BYTES, Arrival, arrival, stamp_arrivals
-from uptimeo.probes.network.datagrams import connect_first, explain
+from uptimeo.probes.network.datagrams import (
+    IP_RECVERR,
+    IPV6_RECVERR,
+    connect_first,
+    explain,
+    hear_errors,
+)
 from uptimeo.probes.network.resolver import Address
+from uptimeo.probes.ping.filters import only_with
 from uptimeo.probes.ping.packets import (
     REPLY,
     Complaint,
@@ -35,8 +44,8 @@ _GROUPS = Path("/proc/sys/net/ipv4/ping_group_range")
 _MOST_AT_ONCE = 64
 _HEADERS = 128
 # Linux's numbers, for which the module `socket` of Python 3.11 has no names.
-_IP_MTU_DISCOVER, _IP_RECVERR, _IP_MTU = 10, 11, 14
-_IPV6_MTU_DISCOVER, _IPV6_MTU, _IPV6_RECVERR, _IPV6_DONTFRAG = 23, 24, 25, 62
+_IP_MTU_DISCOVER, _IP_MTU = 10, 14
+_IPV6_MTU_DISCOVER, _IPV6_MTU, _IPV6_DONTFRAG = 23, 24, 62
 _PMTUDISC_DONT, _PMTUDISC_PROBE = 0, 3
 _SOL_RAW, _ICMP_FILTER = 255, 1
 _SOL_ICMPV6, _ICMP6_FILTER = 58, 1
@@ -60,10 +69,14 @@ class Reply:
 
 
 class EchoSocket:
-    """A socket for the echoes of one check to one address. Use it as a context manager."""
+    """A socket for the echoes of one check to one address. Use it as a context manager.
+
+    `strangers` counts the packets of other addresses that it heard.
+    """
 
     def __init__(self, opened: socket.socket, address: Address, size: int) -> None:
         self.address = address
+        self.strangers = 0
         self.raw = opened.type == socket.SOCK_RAW
         self._version = 6 if address.family == socket.AF_INET6 else 4
         self._socket = opened
@@ -71,6 +84,8 @@ class EchoSocket:
         self._room = size + _HEADERS
         # The kernel puts its own identifier into what a datagram socket sends.
         self._identifier = secrets.randbelow(65_536) if self.raw else opened.getsockname()[1]
+        if self.raw:
+            only_with(opened, self._identifier)
 
     def __enter__(self) -> Self:
         return self
@@ -116,6 +131,7 @@ class EchoSocket:
             when = arrival(ancillary)
             # A datagram socket of ICMP hears anybody, also one that is connected.
             if _binary(sender[0]) != self._target:
+                self.strangers += 1
                 continue
             stripped = without_ip_header(packet) if self.raw and self._version == 4 else packet
             echo = reply(self._version, stripped)
@@ -123,7 +139,7 @@ class EchoSocket:
                 yield Reply(echo, when)
 
     def _complaints(self) -> Iterator[Complaint]:
-        wanted = {(socket.SOL_IP, _IP_RECVERR), (socket.IPPROTO_IPV6, _IPV6_RECVERR)}
+        wanted = {(socket.SOL_IP, IP_RECVERR), (socket.IPPROTO_IPV6, IPV6_RECVERR)}
         for _ in range(_MOST_AT_ONCE):
             try:
                 quoted, ancillary, _, _ = self._socket.recvmsg(
@@ -146,12 +162,16 @@ class EchoSocket:
 
 
 def open_echo_socket(
-    addresses: Sequence[Address], settings: PacketSettings, size: int
+    addresses: Sequence[Address],
+    host: str,
+    settings: PacketSettings,
+    size: int,
+    context: ProbeContext,
 ) -> EchoSocket:
     """A socket to the first address with a route: a datagram socket if allowed, else a raw one.
 
-    `size` is the length of the payload. Raises TargetError, with `PERMISSION` if neither is
-    allowed.
+    They are those of `host`, and `size` is the length of the payload. Raises TargetError, with
+    `PERMISSION` if neither kind is allowed.
     """
 
     def make(address: Address) -> socket.socket:
@@ -163,7 +183,8 @@ def open_echo_socket(
             raise
         return opened
 
-    opened, address = connect_first(addresses, 0, settings.source, make)
+    where = Endpoint(host=host, port=0, source=settings.source)
+    opened, address = connect_first(addresses, where, context, make)
     return EchoSocket(opened, address, size)
 
 
@@ -199,6 +220,7 @@ def _lacking() -> str:
 
 def _prepare(opened: socket.socket, address: Address, settings: PacketSettings) -> None:
     stamp_arrivals(opened)
+    hear_errors(opened)
     v6 = address.family == socket.AF_INET6
     if v6:
         _prepare_v6(opened, settings)
@@ -212,7 +234,6 @@ def _prepare_v4(opened: socket.socket, settings: PacketSettings) -> None:
     # PROBE sends what is larger than the path was found to be, so that each check asks anew.
     fragment = _PMTUDISC_PROBE if settings.dont_fragment else _PMTUDISC_DONT
     opened.setsockopt(socket.SOL_IP, _IP_MTU_DISCOVER, fragment)
-    opened.setsockopt(socket.SOL_IP, _IP_RECVERR, 1)
     if settings.ttl is not None:
         opened.setsockopt(socket.SOL_IP, socket.IP_TTL, settings.ttl)
 
@@ -221,7 +242,6 @@ def _prepare_v6(opened: socket.socket, settings: PacketSettings) -> None:
     if settings.dont_fragment:
         opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_MTU_DISCOVER, _PMTUDISC_PROBE)
         opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_DONTFRAG, 1)
-    opened.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVERR, 1)
     if settings.ttl is not None:
         opened.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS, settings.ttl)
 

@@ -11,6 +11,8 @@ from uptimeo.probes.ping.packets import Complaint, Echo
 from uptimeo.probes.ping.socket import EchoSocket, Reply
 
 TOKEN_BYTES = 16
+# Reading a packet takes the loop 10 µs, which all checks share.
+MOST_STRAYS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +74,11 @@ class EchoFacts:
 
 @dataclass(slots=True)
 class Volley:
-    """The requests of one check, and what became of each. Counts from 1."""
+    """The requests of one check, and what became of each. Counts from 1.
+
+    `strays` are replies with our identifier to no request of ours. After too many packets that are
+    no first reply to one, nobody listens any more.
+    """
 
     opened: EchoSocket
     plan: VolleyPlan
@@ -81,6 +87,7 @@ class Volley:
     complaints: dict[int, Complaint] = field(default_factory=dict)
     duplicates: int = 0
     damaged: int = 0
+    strays: int = 0
     waited_ms: float = 0.0
     _settled: asyncio.Event = field(default_factory=asyncio.Event, init=False)
     # Whatever else is equal, nobody else's packets have its first bytes in them.
@@ -90,6 +97,12 @@ class Volley:
         filler = bytes(range(256)) * (self.plan.size // 256 + 1)
         self._payload = (secrets.token_bytes(TOKEN_BYTES) + filler)[: self.plan.size]
 
+    @property
+    def flooded(self) -> bool:
+        """Whether more than `MOST_STRAYS` packets came that nobody asked for."""
+        unasked = self.duplicates + self.damaged + self.strays + self.opened.strangers
+        return unasked > MOST_STRAYS
+
     async def run(self, deadline: float) -> None:
         """Send all requests and wait for each reply, to the deadline of the loop's clock."""
         loop = asyncio.get_running_loop()
@@ -98,6 +111,8 @@ class Volley:
         try:
             for number in range(self.plan.count):
                 await asyncio.sleep(began + number * self.plan.interval_ms / 1000 - loop.time())
+                if self.flooded:
+                    break
                 self._send(number + 1)
             await self._replies(deadline)
         finally:
@@ -130,6 +145,10 @@ class Volley:
             self._receive()
 
     def _receive(self) -> None:
+        if self.flooded:
+            asyncio.get_running_loop().remove_reader(self.opened)
+            self._settled.set()
+            return
         for heard in self.opened.receive():
             if isinstance(heard, Reply):
                 self._take(heard)
@@ -141,8 +160,8 @@ class Volley:
     def _take(self, heard: Reply) -> None:
         number = heard.echo.sequence
         if not self._is_own(heard.echo):
-            return
-        if heard.echo.payload != self._payload:
+            self.strays += 1
+        elif heard.echo.payload != self._payload:
             self.damaged += 1
         elif number in self.seconds:
             self.duplicates += 1

@@ -11,19 +11,17 @@ from pydantic import Field, field_validator, model_validator
 from uptimeo.probes.answers.concluding import concluded
 from uptimeo.probes.answers.matching import Pattern, PatternTimeoutError, occurs
 from uptimeo.probes.base import (
-    Address,
     Assertions,
     ErrorType,
     Failure,
     Family,
-    Phase,
     Probe,
     ProbeContext,
     ProbeOptions,
     ProbeResult,
     TargetError,
     Timeline,
-    fail,
+    allowed,
     one_line,
     resolve,
 )
@@ -126,8 +124,10 @@ class SqlProbe(Probe[SqlOptions]):
         timeline, facts = Timeline(), dict[str, Any]()
         session = Session(options.server, context, timeline)
         try:
-            addresses = await _allowed(options, context, timeline)
-            await session.open(addresses, options.ca_pem)
+            host = options.server.host
+            addresses = await resolve(host, context, timeline, options.family)
+            # libpq is given no other addresses.
+            await session.open(allowed(addresses, host, context), options.ca_pem)
             facts |= session.facts
             with timeline.phase("begin"):
                 await session.begin()
@@ -144,18 +144,6 @@ class SqlProbe(Probe[SqlOptions]):
             return timeline.result(error.failure, facts=facts)
         finally:
             session.close()
-
-
-async def _allowed(options: SqlOptions, context: ProbeContext, timeline: Timeline) -> list[Address]:
-    """The addresses that the agent may connect to; libpq is given no other."""
-    host = options.server.host
-    addresses = await resolve(host, context, timeline, options.family)
-    refusals = {address: context.guard.refusal(address.ip, host) for address in addresses}
-    allowed = [address for address, refusal in refusals.items() if refusal is None]
-    if not allowed:
-        text = next(iter(refusals.values())) or f"{host} has no address"
-        raise fail(ErrorType.ADDRESS_FORBIDDEN, text, Phase.CONNECT)
-    return allowed
 
 
 def _judge(table: Table | None, options: SqlOptions, at: str) -> Failure | None:
