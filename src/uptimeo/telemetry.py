@@ -325,6 +325,26 @@ class Log:
         """The days ahead could not be prepared; tried again soon."""
         self._logger.error("partitions_failed", message="Partitions not made", **_error(error))
 
+    def rolled_up(self, buckets: int) -> None:
+        """Buckets were rolled up: routine."""
+        self._logger.debug("rolled_up", message="Heartbeats rolled up", buckets=buckets)
+
+    def rollups_behind(self, waiting: int) -> None:
+        """More buckets wait than one run works off; the next goes on."""
+        self._logger.warning(
+            "rollups_behind", message=f"{waiting} buckets wait to be rolled up", waiting=waiting
+        )
+
+    def rollups_caught_up(self) -> None:
+        """Nothing waits any more."""
+        self._logger.info("rollups_caught_up", message="Heartbeats rolled up again")
+
+    def duty_reconciled(self, changes: int) -> None:
+        """What monitors have to do had changed in a way that the triggers did not see."""
+        self._logger.warning(
+            "duty_reconciled", message=f"Duty of {changes} monitors noted late", changes=changes
+        )
+
     def _wanted(self, row: dict[str, Any]) -> bool:
         if self._heartbeats is HeartbeatLog.NONE:
             return False

@@ -1,12 +1,11 @@
 -- A moment as ms of a bucket of five minutes; what lies outside is cut to its ends.
 CREATE OR REPLACE FUNCTION rollup_ms(p_bucket timestamptz, p_at timestamptz) RETURNS int
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
-RETURN floor(extract(epoch FROM
-    least(greatest(p_at, p_bucket), p_bucket + interval '5 min') - p_bucket) * 1000)::int;
+RETURN least(greatest(floor(extract(epoch FROM p_at - p_bucket) * 1000), 0), 300000)::int;
 
--- How long stretches of time are together; 0 for NULL.
+-- How long stretches of time are together; NULL for NULL, which is not even asked.
 CREATE OR REPLACE FUNCTION rollup_length(p_stretches int4multirange) RETURNS int
-LANGUAGE sql IMMUTABLE PARALLEL SAFE
+LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
 RETURN (SELECT coalesce(sum(upper(s) - lower(s)), 0)::int FROM unnest(p_stretches) s);
 
 -- When somebody led in a bucket of five minutes. A term ends when it is given back, or when its
@@ -35,16 +34,16 @@ $$;
 -- leader or is missing. Moments are cut to ms of the bucket, so that the kinds add up to it.
 CREATE OR REPLACE FUNCTION rollup_of_heartbeats(p_datacenter int, p_bucket timestamptz)
 RETURNS SETOF heartbeats_5m
-LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE SET search_path FROM CURRENT
+SET plan_cache_mode = force_custom_plan SET work_mem = '32MB' AS $$
 DECLARE
     b_end CONSTANT timestamptz := p_bucket + interval '5 min';
     -- No heartbeat before it can reach into the bucket: lets the planner skip partitions.
-    reach timestamptz;
+    reach CONSTANT timestamptz := p_bucket
+        - coalesce((SELECT max(interval_s) FROM monitor_duty), 0) * interval '1 s';
     first_term timestamptz;
     led int4multirange;
 BEGIN
-    SELECT p_bucket - coalesce(max(interval_ms), 0) * interval '1 ms' INTO reach
-    FROM duty_spans(p_datacenter, p_bucket, b_end);
     SELECT min(started_at) INTO first_term FROM agent_terms WHERE datacenter_id = p_datacenter;
     led := rollup_led(p_datacenter, p_bucket);
 
@@ -86,7 +85,8 @@ BEGIN
               AND scheduled_at >= reach AND scheduled_at < b_end
               AND scheduled_at >= greatest(
                   s.since, p_bucket - coalesce(s.interval_ms, 0) * interval '1 ms')
-              AND scheduled_at < s.until) h
+              AND scheduled_at < s.until
+            OFFSET 0) h  -- a lookup for each monitor, never a scan of the day
     ), cut AS (
         SELECT *, lead(a, 1, 300000) OVER w AS next_a FROM (
             SELECT monitor_id, scheduled_at, status, rollup_ms(p_bucket, scheduled_at) AS a,
@@ -111,7 +111,7 @@ BEGIN
                range_agg(int4range(b, next_a)) FILTER (WHERE b < next_a) AS gaps
         FROM cover GROUP BY monitor_id
     ), gap AS (
-        SELECT d.*, rest, coalesce(rest, '{}') * coalesce(quiet, '{}') AS waiting
+        SELECT d.*, rest, rest * coalesce(quiet, '{}') AS waiting
         FROM (
             SELECT monitor_id, CASE
                 WHEN t.monitor_id IS NULL THEN '{[0,300000)}'
@@ -160,11 +160,14 @@ BEGIN
     )
     SELECT g.monitor_id, p_datacenter, p_bucket,
         coalesce(t.up_ms, 0)::int, coalesce(t.degraded_ms, 0)::int, coalesce(t.critical_ms, 0)::int,
-        coalesce(t.down_ms, 0)::int, rollup_length(g.maintenance), coalesce(t.unknown_ms, 0)::int,
-        CASE WHEN first_term IS NULL THEN 0 ELSE rollup_length(g.rest - g.waiting - led) END,
-        rollup_length(g.off - coalesce(g.maintenance, '{}')) + rollup_length(g.waiting),
-        CASE WHEN first_term IS NULL THEN rollup_length(g.rest - g.waiting)
-             ELSE rollup_length((g.rest - g.waiting) * led) END,
+        coalesce(t.down_ms, 0)::int, coalesce(rollup_length(g.maintenance), 0),
+        coalesce(t.unknown_ms, 0)::int,
+        CASE WHEN first_term IS NULL THEN 0
+             ELSE coalesce(rollup_length(g.rest - g.waiting - led), 0) END,
+        coalesce(rollup_length(g.off - coalesce(g.maintenance, '{}')), 0)
+            + coalesce(rollup_length(g.waiting), 0),
+        CASE WHEN first_term IS NULL THEN coalesce(rollup_length(g.rest - g.waiting), 0)
+             ELSE coalesce(rollup_length((g.rest - g.waiting) * led), 0) END,
         coalesce(c.checks, 0), coalesce(c.up, 0)::int, coalesce(c.degraded, 0)::int,
         coalesce(c.critical, 0)::int, coalesce(c.down, 0)::int, coalesce(c.unknown, 0)::int,
         coalesce(c.attempts, 0)::int, coalesce(due.n, 0)::int,
@@ -191,7 +194,7 @@ END $$;
 -- a greatest. Where a monitor has no row, nothing was due.
 CREATE OR REPLACE FUNCTION rollup_of_rollups(p_level int, p_datacenter int, p_bucket timestamptz)
 RETURNS SETOF heartbeats_5m
-LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET work_mem = '64MB' AS $$
 BEGIN
     RETURN QUERY EXECUTE format($query$
     WITH part AS MATERIALIZED (

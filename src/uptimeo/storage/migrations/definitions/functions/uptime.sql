@@ -75,9 +75,9 @@ END $$;
 -- The datacenters of a question: those asked for, else all that are rolled up.
 CREATE OR REPLACE FUNCTION rollup_places(p_datacenters int[]) RETURNS int[]
 LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
-    SELECT coalesce(
-        ARRAY(SELECT DISTINCT unnest(p_datacenters) WHERE p_datacenters IS NOT NULL ORDER BY 1),
-        ARRAY(SELECT datacenter_id FROM rollup_progress WHERE level = 5 ORDER BY 1))
+    SELECT CASE WHEN p_datacenters IS NULL
+        THEN ARRAY(SELECT datacenter_id FROM rollup_progress WHERE level = 5 ORDER BY 1)
+        ELSE ARRAY(SELECT DISTINCT unnest(p_datacenters) ORDER BY 1) END
 $$;
 
 -- A share, rounded down to six digits, so that 1 means all of it; NULL of nothing.
