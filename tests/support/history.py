@@ -8,7 +8,7 @@ every status, some slots without a heartbeat.
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from uptimeo.storage.database import Connection, one
+from uptimeo.storage.database import Connection
 
 _HOUR = timedelta(hours=1)
 
@@ -96,15 +96,6 @@ async def fill(connection: Connection, history: History, *, marked: bool) -> int
         hour += _HOUR
     await connection.execute("ALTER TABLE api_heartbeats ENABLE TRIGGER mark_dirty")
     return count
-
-
-async def roll(connection: Connection, limit: int = 12) -> int:
-    """Work off all that waits for the roller; answers with the number of buckets."""
-    total = 0
-    for level in (5, 60, 1440):
-        while rolled := int(await one(connection, f"SELECT rollup_step({level}, {limit})")):
-            total += rolled
-    return total
 
 
 def _values(history: History) -> dict[str, object]:
