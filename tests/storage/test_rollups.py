@@ -252,6 +252,50 @@ async def test_a_roller_refuses_to_work_on_an_old_snapshot(connection: Connectio
         await connection.execute("SELECT rollup_step(5, 1)")
 
 
+async def test_a_heartbeat_that_is_committed_behind_the_roller_is_rolled_up(
+    conninfo: str, connection: Connection
+) -> None:
+    monitor = await add_monitor(connection)
+    await led_since(connection, HOUR)
+    await roll(connection)
+    await insert(connection, monitor, every(60, 1))
+
+    async with await connect(conninfo) as writer:
+        async with writer.transaction():
+            await insert(writer, monitor, every(60, 2))
+            await roll(connection)
+        await roll(connection)
+
+    assert await figures(connection, monitor, "checks") == (2,)
+
+
+async def test_a_heartbeat_waits_for_the_roller_that_does_not_see_it(
+    conninfo: str, connection: Connection
+) -> None:
+    monitor = await add_monitor(connection)
+    await led_since(connection, HOUR)
+    await roll(connection)
+    await insert(connection, monitor, every(60, 1))
+
+    async with await connect(conninfo) as writer:
+        async with connection.transaction():
+            await connection.execute("SELECT rollup_step(5, 1000)")
+            late = asyncio.create_task(insert(writer, monitor, every(60, 2)))
+            await _waits(conninfo, writer.info.backend_pid)
+        await late
+    await roll(connection)
+
+    assert await figures(connection, monitor, "checks") == (2,)
+
+
+async def _waits(conninfo: str, pid: int) -> None:
+    """Return when that session waits for a lock."""
+    async with await connect(conninfo) as watcher:
+        waiting = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
+        while not await one(watcher, waiting, (pid,)):
+            await asyncio.sleep(0.01)
+
+
 async def test_writers_and_rollers_at_once_lose_nothing(
     conninfo: str, connection: Connection
 ) -> None:
@@ -268,7 +312,9 @@ async def test_writers_and_rollers_at_once_lose_nothing(
             for begin in range(0, 600, 10):
                 # One batch in five is sent again.
                 for _ in range(1 + (seed.random() < 0.2)):
-                    await insert(own, monitor, slots[begin : begin + 10])
+                    async with own.transaction():
+                        await insert(own, monitor, slots[begin : begin + 10])
+                        await own.execute("SELECT 1")
 
     async def keep_rolling() -> None:
         async with await connect(conninfo) as own:
