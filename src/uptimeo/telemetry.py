@@ -330,14 +330,11 @@ class Log:
         self._logger.debug("rolled_up", message="Heartbeats rolled up", buckets=buckets)
 
     def rollups_behind(self, waiting: int) -> None:
-        """More buckets wait than one run works off; the next goes on."""
-        self._logger.warning(
-            "rollups_behind", message=f"{waiting} buckets wait to be rolled up", waiting=waiting
-        )
-
-    def rollups_caught_up(self) -> None:
-        """Nothing waits any more."""
-        self._logger.info("rollups_caught_up", message="Heartbeats rolled up again")
+        """More buckets wait than one run works off; none: it has caught up."""
+        tell, event = self._logger.warning, "rollups_behind"
+        if not waiting:
+            tell, event = self._logger.info, "rollups_caught_up"
+        tell(event, message=f"{waiting} buckets wait to be rolled up", waiting=waiting)
 
     def duty_reconciled(self, changes: int) -> None:
         """What monitors have to do had changed in a way that the triggers did not see."""

@@ -35,7 +35,9 @@ intervals = st.one_of(
     st.none(), st.sampled_from([1, 7, 30, 60, 299, 300, 301, 900, 3600, 86_400])
 ).map(lambda seconds: None if seconds is None else seconds * 1000)
 beats = st.lists(
-    st.builds(Beat, moments, st.sampled_from(STATUSES)), max_size=30, unique_by=lambda beat: beat.slot
+    st.builds(Beat, moments, st.sampled_from(STATUSES)),
+    max_size=30,
+    unique_by=lambda beat: beat.slot,
 )
 duties = st.tuples(
     intervals, st.lists(st.builds(Duty, inside, intervals), max_size=3, unique_by=lambda d: d.since)
@@ -45,7 +47,9 @@ duties = st.tuples(
 @st.composite
 def leaderships(draw: st.DrawFn) -> list[tuple[int, int]]:
     """Terms one after the other, the first anywhere, also before the horizon."""
-    edges = sorted(draw(st.lists(st.integers(-BUCKET, HORIZON), min_size=2, max_size=6, unique=True)))
+    edges = sorted(
+        draw(st.lists(st.integers(-BUCKET, HORIZON), min_size=2, max_size=6, unique=True))
+    )
     return list(zip(edges[::2], edges[1::2], strict=False))
 
 
@@ -65,9 +69,9 @@ def at(moment: int) -> datetime:
 def tell(database: psycopg.Connection[Any], world: World, place: int = 1) -> None:
     """Write the world down, but for its heartbeats."""
     for duty in world.duties:
-        since = "-infinity" if duty.since is None else at(duty.since).isoformat()
+        moment = "-infinity" if duty.since is None else at(duty.since).isoformat()
         seconds = None if duty.interval_ms is None else duty.interval_ms // 1000
-        database.execute("INSERT INTO monitor_duty VALUES (7, %s, %s, NULL)", (since, seconds))
+        database.execute("INSERT INTO monitor_duty VALUES (7, %s, %s, NULL)", (moment, seconds))
     for since, until in world.maintenance:
         database.execute(
             "INSERT INTO maintenance_windows (datacenter_id, starts_at, ends_at, reason)"

@@ -50,7 +50,8 @@ FROM generate_series(%(since)s, %(until)s - interval '1 us', %(interval_s)s * in
 CROSS JOIN (SELECT id FROM datacenters ORDER BY id LIMIT %(datacenters)s) d
 CROSS JOIN api_monitors m
 CROSS JOIN LATERAL (
-    SELECT tick + (m.id * 7919 + d.id * 104729) %% (%(interval_s)s * 1000) * interval '1 ms' AS slot,
+    SELECT tick
+               + (m.id * 7919 + d.id * 104729) %% (%(interval_s)s * 1000) * interval '1 ms' AS slot,
            hashint8extended(extract(epoch FROM tick)::bigint * 65536 + m.id * 16 + d.id, 0) AS h) x
 CROSS JOIN LATERAL (
     SELECT (abs(h %% 2000))::int AS luck,

@@ -7,6 +7,7 @@ anything changes, only its beginning is judged.
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 KINDS = (
     *("up_ms", "degraded_ms", "critical_ms", "down_ms", "maintenance_ms", "unknown_ms"),
@@ -44,7 +45,7 @@ class World:
         """How long which kind lasted between two moments."""
         cuts = sorted({begin, end, *(cut for cut in self._cuts() if begin < cut < end)})
         found: Counter[str] = Counter(dict.fromkeys(KINDS, 0))
-        for since, until in zip(cuts, cuts[1:], strict=False):
+        for since, until in pairwise(cuts):
             found[self._kind(since)] += until - since
         return found
 
@@ -80,10 +81,11 @@ class World:
         last = max(before, key=lambda beat: beat.slot, default=None)
         if last is not None and moment < last.slot + interval:
             return f"{last.status}_ms"
-        if since != _EVER and moment < since + interval:
+        return self._gap(moment, since, interval)
+
+    def _gap(self, moment: int, since: int, interval: int) -> str:
+        settling = since != _EVER and moment < since + interval
+        if settling or moment < min(begin for begin, _ in self.led):
             return "not_scheduled_ms"
-        if moment < min(begin for begin, _ in self.led):
-            return "not_scheduled_ms"
-        if any(begin <= moment < end for begin, end in self.led):
-            return "missing_ms"
-        return "no_leader_ms"
+        led = any(begin <= moment < end for begin, end in self.led)
+        return "missing_ms" if led else "no_leader_ms"

@@ -61,5 +61,5 @@ class RollupChore:
         if behind:
             self._log.rollups_behind(sum([await self._rollups.waiting(level) for level in _STEPS]))
         elif self._behind:
-            self._log.rollups_caught_up()
+            self._log.rollups_behind(0)
         self._behind = behind

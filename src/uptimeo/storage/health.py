@@ -216,8 +216,9 @@ async def _rollups(connection: Connection) -> list[Finding]:
     advice = "agents roll up; see rollups_behind in their logs" if late else ""
     if wrong:
         first = wrong[0]
-        text = f"{len(wrong)} figures differ: {first.what} of monitor {first.monitor}, bucket" + (
-            f" {first.bucket.astimezone(UTC):%Y-%m-%d %H:%M}Z: {first.raw}, not {first.rolled}"
+        text = (
+            f"{len(wrong)} figures differ: {first.what} of monitor {first.monitor}, bucket"
+            f" {first.bucket.astimezone(UTC):%Y-%m-%d %H:%M}Z, is {first.rolled}, not {first.raw}"
         )
         advice = "SELECT * FROM rollup_differences(now() - interval '2 hours', now()); report it"
     return [Finding(subject="rollups", good=not (late or wrong), text=text, advice=advice)]
