@@ -325,6 +325,23 @@ class Log:
         """The days ahead could not be prepared; tried again soon."""
         self._logger.error("partitions_failed", message="Partitions not made", **_error(error))
 
+    def rolled_up(self, buckets: int) -> None:
+        """Buckets were rolled up: routine."""
+        self._logger.debug("rolled_up", message="Heartbeats rolled up", buckets=buckets)
+
+    def rollups_behind(self, waiting: int) -> None:
+        """More buckets wait than one run works off; none: it has caught up."""
+        tell, event = self._logger.warning, "rollups_behind"
+        if not waiting:
+            tell, event = self._logger.info, "rollups_caught_up"
+        tell(event, message=f"{waiting} buckets wait to be rolled up", waiting=waiting)
+
+    def duty_reconciled(self, changes: int) -> None:
+        """What monitors have to do had changed in a way that the triggers did not see."""
+        self._logger.warning(
+            "duty_reconciled", message=f"Duty of {changes} monitors noted late", changes=changes
+        )
+
     def _wanted(self, row: dict[str, Any]) -> bool:
         if self._heartbeats is HeartbeatLog.NONE:
             return False

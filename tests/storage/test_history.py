@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import datetime
+from pathlib import Path
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings
@@ -11,6 +12,7 @@ from uptimeo.storage import schema
 from uptimeo.storage.database import Connection, connect, one
 from uptimeo.storage.history import changes_of, config_then
 
+_MIGRATION = Path(schema.__file__).parent / "migrations/versions/0009_history.sql"
 _ADD = "INSERT INTO api_monitors (name, url) VALUES ('shop', 'http://shop.example/') RETURNING id"
 _SCHEDULED = """
 INSERT INTO schedules (name, interval) VALUES ('fast', 10), ('slow', 60);
@@ -133,17 +135,11 @@ async def test_before_it_was_made_nothing_is_known_of_a_monitor(connection: Conn
     assert await config_then(connection, 1, before) is None
 
 
-async def test_rows_from_before_the_history_are_found_in_it(
-    connection: Connection, conninfo: str
-) -> None:
+async def test_rows_from_before_the_history_are_found_in_it(connection: Connection) -> None:
     await connection.execute(_SCHEDULED)
     await connection.execute("DROP TABLE config_history CASCADE")
-    await connection.execute("UPDATE alembic_version SET version_num = '0008'")
-    for table in ("api_monitors", "schedules", "datacenter_monitors"):
-        for event in ("insert", "update", "delete", "truncate"):
-            await connection.execute(f"DROP TRIGGER record_{event} ON {table}".encode())
 
-    await asyncio.to_thread(schema.migrate, conninfo)
+    await connection.execute(_MIGRATION.read_bytes())
 
     assert await actions(connection) == [("api_monitors", "found")]
 

@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from tests.support.rollups import HOUR, add_monitor, every, insert, led_since, roll
 from uptimeo.domain.lease import LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.domain.presence import Presence, SpoolState
@@ -191,3 +192,22 @@ async def _later_partitions(connection: Connection) -> list[str]:
         " WHERE inhparent = 'api_heartbeats'::regclass ORDER BY 1 DESC LIMIT 6"
     )
     return [name for (name,) in await cursor.fetchall()]
+
+
+async def test_the_doctor_sees_rollups_that_are_late_or_wrong(
+    conninfo: str, connection: Connection
+) -> None:
+    watched = await add_monitor(connection)
+    await led_since(connection, HOUR)
+    await insert(connection, watched, every(60, 90))
+    await connection.execute("SELECT rollup_step(5, 1)")
+    late = [f for f in await health.examine(connection, conninfo) if f.subject == "rollups"]
+    await roll(connection)
+    good = [f for f in await health.examine(connection, conninfo) if f.subject == "rollups"]
+
+    await connection.execute("UPDATE heartbeats_5m SET checks = checks + 1")
+    wrong = [f for f in await health.examine(connection, conninfo) if f.subject == "rollups"]
+
+    assert [f.good for f in late + good + wrong] == [False, True, False]
+    assert "checks of monitor" in wrong[0].text
+    assert all(f.advice for f in late + wrong)

@@ -2,11 +2,12 @@
 
 import time
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime, timedelta
 
 from uptimeo.domain.errors import UptimeoError
 from uptimeo.storage.changes import ChangeNotices
 from uptimeo.storage.database import Connection, one, our_errors
+from uptimeo.storage.rollups import differences
 
 _MIN_DAYS_AHEAD = 3
 _MAX_OFFSET_S = 1.0
@@ -57,6 +58,15 @@ FROM push_receiving
 """
 
 
+# How late the roller is where it is latest. One is late when its run has been missed a few times.
+_ROLLUPS = """
+SELECT extract(epoch FROM clock_timestamp() - min(rolled_until))::int,
+       (SELECT count(*) FROM rollup_dirty d WHERE d.level = 5 AND d.bucket < min(p.rolled_until))
+FROM rollup_progress p WHERE level = 5
+"""
+_ROLLED_LATE_S = 1800
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """One examination: what it was about, what came of it, and if need be what to do."""
@@ -78,6 +88,7 @@ async def examine(connection: Connection, conninfo: str) -> list[Finding]:
             await _leaders(connection),
             *await _instances(connection),
             *await _unheard(connection),
+            *await _rollups(connection),
             *await _receivers(connection),
             *await _bad_rows(connection),
             *await _set_aside(connection),
@@ -186,6 +197,31 @@ async def _receivers(connection: Connection) -> list[Finding]:
     advice = "" if listening else "start `uptimeo receive`; until then these monitors are unknown"
     text = f"{listening} take signals for {monitors} push monitors"
     return [Finding(subject="receivers", good=bool(listening), text=text, advice=advice)]
+
+
+async def _rollups(connection: Connection) -> list[Finding]:
+    """Nothing to say before there is a leader or a heartbeat.
+
+    Raw against rolled is looked at in five minutes of an hour ago: enough to see a fault, and
+    little work.
+    """
+    row = await (await connection.execute(_ROLLUPS)).fetchone()
+    behind, again = row or (None, 0)
+    if behind is None:
+        return []
+    late = behind > _ROLLED_LATE_S
+    sample = datetime.now(UTC) - timedelta(hours=1)
+    wrong = await differences(connection, sample, sample + timedelta(minutes=10), limit=1000)
+    text = f"{behind} s behind, {again} buckets to be rolled up again"
+    advice = "agents roll up; see rollups_behind in their logs" if late else ""
+    if wrong:
+        first = wrong[0]
+        text = (
+            f"{len(wrong)} figures differ: {first.what} of monitor {first.monitor}, bucket"
+            f" {first.bucket.astimezone(UTC):%Y-%m-%d %H:%M}Z, is {first.rolled}, not {first.raw}"
+        )
+        advice = "SELECT * FROM rollup_differences(now() - interval '2 hours', now()); report it"
+    return [Finding(subject="rollups", good=not (late or wrong), text=text, advice=advice)]
 
 
 async def _bad_rows(connection: Connection) -> list[Finding]:

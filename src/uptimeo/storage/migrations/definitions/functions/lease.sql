@@ -27,6 +27,8 @@ BEGIN
         UPDATE agent_leases SET term = l.term + 1, holder = p_candidate, holder_name = p_name,
                seq = l.seq + 1, expires_at = n + p_ttl
         WHERE datacenter_id = p_datacenter;
+        UPDATE agent_terms t SET expired_at = l.expires_at
+        WHERE t.datacenter_id = p_datacenter AND t.term = l.term AND t.released_at IS NULL;
         INSERT INTO agent_terms VALUES (p_datacenter, l.term + 1, p_candidate, p_name, n);
         RETURN QUERY SELECT true, l.term + 1, l.seq + 1, p_name, n;
     ELSE
