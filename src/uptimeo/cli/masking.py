@@ -7,15 +7,15 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from uptimeo.domain.text import REDACTED, is_secret_header
+from uptimeo.domain.redaction import is_sensitive_name
+from uptimeo.domain.references import references
+from uptimeo.domain.text import REDACTED
 
 _USER = re.compile(r"(?<=://)[^/?#\s]*@")
 _SECRET_PARAMETER = re.compile(
     r"([?&][^=&#\s]*(?:token|secret|passw|pwd|key|sig|auth)[^=&#\s]*=)[^&#\s]+", re.IGNORECASE
 )
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
-# What has a secret's name and is none.
-_HARMLESS = ("_url", "_sha256", "_in")
 
 
 def masked_url(url: str) -> str:
@@ -29,13 +29,10 @@ def masked_value(value: Any, name: str = "") -> Any:
         return {str(key): masked_value(each, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [masked_value(each, name) for each in value]
-    if value is not None and not isinstance(value, bool) and _is_secret(name):
-        return REDACTED
+    if value is not None and not isinstance(value, bool) and is_sensitive_name(name):
+        # A reference is no secret, but what stands beside it may be one.
+        return " ".join(str(each) for each in sorted(references(value))) or REDACTED
     return _masked_text(value) if isinstance(value, str) else value
-
-
-def _is_secret(name: str) -> bool:
-    return is_secret_header(name) and not name.lower().endswith(_HARMLESS)
 
 
 def _masked_text(text: str) -> str:

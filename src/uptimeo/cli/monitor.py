@@ -5,7 +5,7 @@ import json
 import click
 from rich.console import Console
 
-from uptimeo.catalog.rows import to_monitor
+from uptimeo.catalog.rows import told_monitor
 from uptimeo.cli.database import with_database
 from uptimeo.cli.monitor_edit import add, edit
 from uptimeo.cli.monitor_list import MonitorLine, monitors_table
@@ -99,8 +99,8 @@ def _unknown(key: int) -> FatalError:
 
 
 def _read(row: MonitorRow, registry: ProbeRegistry) -> tuple[Monitor | None, str | None]:
-    """The monitor of a row, or why it is none."""
+    """The monitor of a row, or why it is none; neither if only an agent can tell."""
     try:
-        return to_monitor(row, registry), None
+        return told_monitor(row, registry), None
     except InvalidMonitorError as error:
         return None, str(error)

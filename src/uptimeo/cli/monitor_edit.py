@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import click
 from pydantic import ValidationError
 
-from uptimeo.catalog.rows import to_monitor
+from uptimeo.catalog.rows import told_monitor
 from uptimeo.cli.database import with_database
 from uptimeo.cli.options import GivenOption, complaint, read_options, validated, without_credentials
 from uptimeo.cli.push import announce, push_options, read_push
@@ -217,7 +217,7 @@ def _revised(
         raise click.UsageError(f"there is no probe type '{one_line(kind, 40)}'; there are: {known}")
     new = _with_request(new, given, probe)
     try:
-        to_monitor(new.as_row(), registry)
+        told_monitor(new.as_row(), registry)
     except InvalidMonitorError as error:
         raise click.UsageError(f"not a valid monitor: {error}") from error
     return new

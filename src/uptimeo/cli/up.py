@@ -25,7 +25,7 @@ from uptimeo.demo.monitors import (
 )
 from uptimeo.demo.process import DemoProcess
 from uptimeo.domain.errors import UptimeoError
-from uptimeo.settings import Settings, default_data_dir, read_settings
+from uptimeo.settings import Settings, default_data_dir, read_database, read_settings
 from uptimeo.storage import schema
 from uptimeo.storage.database import connect, connection_string
 from uptimeo.storage.local import LocalServer
@@ -61,7 +61,7 @@ def up(*, demo: bool, data_dir: Path | None) -> None:
     if live:
         environment.setdefault("LOG_HEARTBEATS", "changes")
     with suppress(KeyboardInterrupt), ExitStack() as closing:
-        if not environment.get("DB_CONN_STRING"):
+        if read_database(environment) is None:
             server = LocalServer(directory)
             closing.callback(server.stop)
             server.start()

@@ -19,12 +19,14 @@ from uptimeo.telemetry import Log
 _PATIENCE_S = 1.0
 
 
-async def run_receiver(settings: ReceiverSettings, log: Log) -> None:
+async def run_receiver(settings: ReceiverSettings, database: str, log: Log) -> None:
     """Run until SIGTERM or SIGINT. A database that is away is waited for, and told to callers.
+
+    `database` is a libpq URI or keyword string.
 
     Raises FatalError when the address or the database makes a start impossible.
     """
-    conninfo = connection_string(settings.db_conn_string, "uptimeo receive")
+    conninfo = connection_string(database, "uptimeo receive")
     await _verify(conninfo)
     with _listen(settings) as listening:
         pool = make_pool(conninfo, size=4)

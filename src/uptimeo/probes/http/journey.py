@@ -138,7 +138,7 @@ class Journey:
                 self._options, self._context, hop, result, seen.certificate
             )
         facts = {**result.facts, **self._facts(seen, results, failure)}
-        return replace(result, failure=failure, facts=facts)
+        return replace(result, failure=failure, facts=facts, certificate=_presented(seen))
 
     def _facts(
         self, tls: TlsFacts | None, results: tuple[AssertionResult, ...], failure: Failure | None
@@ -159,3 +159,7 @@ class Journey:
 
     def _is_news(self, topic: str, value: Any) -> bool:
         return self._shared.memory.changed(self._options, f"{topic} {self._family}", value)
+
+
+def _presented(tls: TlsFacts) -> Mapping[str, Any] | None:
+    return None if tls.certificate is None else tls.certificate.as_facts()
