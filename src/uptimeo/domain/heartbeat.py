@@ -10,6 +10,7 @@ from typing import Any
 
 from uptimeo.domain.details import FailedAttempt, details, storable_json
 from uptimeo.domain.monitor import DatacenterId, Monitor
+from uptimeo.domain.redaction import Redactor
 from uptimeo.domain.result import Exchange, Phases, ProbeResult
 from uptimeo.domain.text import one_line, storable, storable_body, storable_headers
 from uptimeo.domain.verdict import Status, success
@@ -110,7 +111,10 @@ def to_wire(beat: Heartbeat) -> str:
     if result.exchange is not None:
         row |= _exchange(result.exchange)
         if monitor.keep_body:
-            row |= {f"raw_{name}": value for name, value in _kept(result.exchange).items()}
+            row |= {
+                f"raw_{name}": value
+                for name, value in _kept(result.exchange, monitor.redactor).items()
+            }
     if beat.evidence is not None:
         row["evidence"] = _evidence(beat, beat.evidence)
     present = {key: value for key, value in row.items() if value is not None}
@@ -142,14 +146,16 @@ def _exchange(exchange: Exchange) -> dict[str, Any]:
     }
 
 
-def _kept(exchange: Exchange) -> dict[str, Any]:
+def _kept(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
     """Headers and body: 4 KiB of headers each way, 16 KiB of body."""
     row: dict[str, Any] = {
         "request_headers": storable_headers(exchange.request_headers),
         "response_headers": storable_headers(exchange.response_headers),
     }
     if exchange.body_start:
-        row["response_body"] = storable_body(exchange.body_start, truncated=exchange.body_truncated)
+        body = storable_body(exchange.body_start, truncated=exchange.body_truncated)
+        # Once more, for what was escaped twice before it was parsed.
+        row["response_body"] = redactor.value(body)
     return row
 
 
@@ -162,7 +168,7 @@ def _evidence(beat: Heartbeat, reason: EvidenceReason) -> dict[str, Any]:
         "addresses": [storable(address, 100) for address in addresses[:_MOST_ADDRESSES]],
     }
     if result.exchange is not None and not beat.monitor.keep_body:
-        row |= _kept(result.exchange)
+        row |= _kept(result.exchange, beat.monitor.redactor)
     if result.certificate and "certificate" not in result.facts:
         row["certificate"] = storable_json(result.certificate)
     return {key: value for key, value in row.items() if value not in ({}, [])}

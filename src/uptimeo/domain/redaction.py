@@ -163,7 +163,7 @@ def _character(character: str) -> str:
         "".join(f"%{byte:02x}" for byte in raw),
         raw.decode("latin-1"),
         escaped,
-        escaped.replace("\\", "\\\\"),
+        json.dumps(escaped)[1:-1],
         f"\\u{code:04x}",
         f"\\x{code:02x}",
         repr(character)[1:-1],
