@@ -1,6 +1,6 @@
 """Is this config row a monitor, and if not, why not?"""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -52,10 +52,15 @@ def told_monitor(row: MonitorRow, registry: ProbeRegistry) -> Monitor | None:
     try:
         return _monitor(row, registry, redactor_of(row, Values()))
     except ValidationError as error:
-        for fault in _faults(error):
-            if not _hangs_on_references(row, fault["loc"]):
-                raise InvalidMonitorError(_reason(fault, Redactor())) from error
+        columns: dict[str, Any] = {column: getattr(row, column) for column in _TEXTS}
+        for fault in settled_faults(error, columns | columns["options"]):
+            raise InvalidMonitorError(_reason(fault, Redactor())) from error
         return None
+
+
+def settled_faults(error: ValidationError, values: Mapping[str, Any]) -> list[ErrorDetails]:
+    """The faults that are some whatever the references in the values, by option, stand for."""
+    return [fault for fault in _faults(error) if not _hangs_on_references(values, fault["loc"])]
 
 
 def row_references(rows: Iterable[MonitorRow]) -> frozenset[Reference]:
@@ -119,13 +124,9 @@ def _faults(error: ValidationError) -> list[ErrorDetails]:
     return error.errors(include_url=False, include_input=False, include_context=False)
 
 
-def _hangs_on_references(row: MonitorRow, place: tuple[int | str, ...]) -> bool:
+def _hangs_on_references(values: Mapping[str, Any], place: tuple[int | str, ...]) -> bool:
     """Whether what stands at that place, or anything if it is the whole, has a reference."""
-    if not place:
-        return bool(row_references([row]))
-    columns: dict[str, Any] = {column: getattr(row, column) for column in _TEXTS}
-    values = columns | (row.options if isinstance(row.options, dict) else {})
-    return bool(references(values.get(str(place[0]))))
+    return bool(references(values.get(str(place[0])) if place else dict(values)))
 
 
 def _reason(fault: ErrorDetails, redactor: Redactor) -> str:

@@ -1,6 +1,7 @@
 """`uptimeo monitor`: the config rows, from the command line."""
 
 import json
+from typing import Any
 
 import click
 from rich.console import Console
@@ -15,6 +16,8 @@ from uptimeo.domain.monitor import Monitor
 from uptimeo.domain.text import one_line
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.storage import monitor_edits as edits
+from uptimeo.storage.database import Connection
+from uptimeo.storage.evidence import Evidence, last_failure
 from uptimeo.storage.monitors import MonitorRow
 
 
@@ -48,13 +51,22 @@ def list_(*, as_json: bool) -> None:
 @click.argument("id", type=int)
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 def show(*, id: int, as_json: bool) -> None:  # noqa: A002 - the name that --help shows
-    """Show the monitor ID as it is in force, with its defaults and without its secrets."""
-    found = with_database(lambda connection: edits.monitor_row(connection, id))
+    """Show the monitor ID as it is in force, with its defaults and its last failure.
+
+    Secrets are not shown, only where they are referred to.
+    """
+
+    async def work(connection: Connection) -> tuple[Any, Evidence | None]:
+        return await edits.monitor_row(connection, id), await last_failure(connection, id)
+
+    found, failure = with_database(work)
     if found is None:
         raise _unknown(id)
     row, codes = found
     read, reason = _read(row, ProbeRegistry.installed())
-    in_force = InForce(row=row, datacenters=codes, monitor=read, invalid=reason)
+    in_force = InForce(
+        row=row, datacenters=codes, monitor=read, invalid=reason, last_failure=failure
+    )
     if as_json:
         click.echo(json.dumps(in_force.as_json(), indent=2))
     else:
