@@ -22,7 +22,10 @@ from uptimeo.domain.text import REDACTED
 SECRETS = st.text(st.characters(codec="utf-8"), min_size=6, max_size=40).filter(
     lambda text: text.strip() == text and text.lower() not in REDACTED
 )
-PRINTABLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=8, max_size=60)
+# No word of our own begins so.
+PRINTABLE = st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=5).map(
+    "~{}".format
+)
 AROUND = st.text(st.characters(codec="ascii", categories=["L", "N", "Z"]), max_size=8)
 
 
