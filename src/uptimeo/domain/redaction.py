@@ -23,7 +23,19 @@ _CUT_ENDS = "\N{HORIZONTAL ELLIPSIS}'\". "
 _SHORTEST_LITERAL = 8
 _PASSWORD = re.compile(r"://[^/?#\s:@]*:([^/?#\s]*)@")
 _HARMLESS = ("_url", "_sha256", "_in")
+_PLAIN = re.compile(r"[A-Za-z0-9]+")
 _SIX_BITS = {"+": r"(?:[+-]|%2b|%2d)", "/": r"(?:\\?/|_|%2f|%5f)"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """One form of a value in small letters. No text without the anchor has it: that is fast.
+
+    The pattern is compiled when it is needed, which of most values it never is.
+    """
+
+    anchor: str
+    pattern: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,32 +43,38 @@ class Redactor:
     """Replaces the values of the secrets of one monitor; without values it changes nothing."""
 
     values: frozenset[str] = field(default=frozenset(), repr=False)
-    _pattern: re.Pattern[str] | None = field(init=False, repr=False, compare=False)
+    _forms: tuple[_Form, ...] = field(init=False, repr=False, compare=False)
     _beginnings: tuple[str, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        longest_first = sorted(filter(None, self.values), key=lambda value: (-len(value), value))
-        forms = [form for value in longest_first for form in _forms(value)]
-        pattern = re.compile("|".join(forms), re.IGNORECASE) if forms else None
-        object.__setattr__(self, "_pattern", pattern)
-        beginnings = tuple(begin for value in longest_first for begin in _plain_forms(value))
+        values = sorted(filter(None, self.values))
+        forms = tuple(form for value in values for form in _forms(value))
+        beginnings = tuple(begin for value in values for begin in _plain_forms(value))
+        object.__setattr__(self, "_forms", forms)
         object.__setattr__(self, "_beginnings", beginnings)
 
     def text(self, text: str) -> str:
         """The text without any value; nor with the beginning of one where it was cut."""
-        if self._pattern is None:
+        if not self._forms:
             return text
-        return self._without_beginning(self._pattern.sub(REDACTED, text))
+        small = _small(text)
+        spans = [
+            found.span()
+            for form in self._forms
+            if form.anchor in small
+            for found in re.finditer(form.pattern, small)
+        ]
+        return self._without_beginning(_without(text, spans))
 
     def body(self, body: bytes) -> bytes:
         """Bytes, of which everything else stays as it is."""
-        if self._pattern is None:
+        if not self._forms:
             return body
         return self.text(body.decode("latin-1")).encode("latin-1", "replace")
 
     def value(self, value: Any) -> Any:
         """A JSON value, keys and numbers too; what JSON does not know becomes its text."""
-        if self._pattern is None:
+        if not self._forms:
             return value
         match value:
             case None | bool():
@@ -72,7 +90,7 @@ class Redactor:
 
     def result(self, result: ProbeResult) -> ProbeResult:
         """Everything that came of a probe."""
-        if self._pattern is None:
+        if not self._forms:
             return result
         failure, exchange = result.failure, result.exchange
         return replace(
@@ -100,14 +118,13 @@ class Redactor:
 
     def _without_beginning(self, text: str) -> str:
         kept = text.rstrip(_CUT_ENDS)
-        low = kept.lower() if len(kept.lower()) == len(kept) else kept
+        small = _small(kept)
         for begin in self._beginnings:
-            # From its first letter on in what could still be the beginning of it.
-            at = low.find(begin[:_LEAST_PART], max(0, len(low) - len(begin)))
+            at = small.find(begin[:_LEAST_PART], max(0, len(small) - len(begin)))
             while at >= 0:
-                if begin.startswith(low[at:]):
+                if begin.startswith(small[at:]):
                     return kept[:at] + REDACTED + text[len(kept) :]
-                at = low.find(begin[:_LEAST_PART], at + 1)
+                at = small.find(begin[:_LEAST_PART], at + 1)
         return text
 
 
@@ -135,17 +152,48 @@ def _long_enough(*texts: str) -> Iterable[str]:
     return (text for text in texts if len(text) >= _SHORTEST_LITERAL)
 
 
-def _forms(value: str) -> Iterator[str]:
-    """Patterns for all the forms of a value, the most likely first."""
-    yield "".join(map(_character, value))
-    yield from _base64(value.encode("utf-8", "replace"))
-    yield value.encode("utf-8", "replace").hex()
+def _small(text: str) -> str:
+    """In small letters, and as long as before."""
+    small = text.lower()
+    if len(small) == len(text):
+        return small
+    return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
+def _without(text: str, spans: list[tuple[int, int]]) -> str:
+    """The text with each stretch that is covered by spans replaced once."""
+    kept, end = [], 0
+    for start, stop in sorted(spans):
+        if start >= end:
+            kept += [text[end:start], REDACTED]
+        end = max(end, stop)
+    return "".join([*kept, text[end:]])
+
+
+def _forms(value: str) -> Iterator[_Form]:
+    """Every form that is looked for."""
+    raw = value.encode("utf-8", "replace")
+    yield _Form(_anchor(value), "".join(map(_character, value)))
+    yield _Form(raw.hex(), raw.hex())
+    for offset in range(3):
+        encoded, first, last = _encoded(raw, offset)
+        # A digit that also holds bits of a neighbour is taken with it.
+        before = "[a-z0-9+/_-]?" if offset else ""
+        after = "[a-z0-9+/_-]?" if (offset + len(raw)) % 3 else ""
+        core = encoded[first:last]
+        digits = "".join(_SIX_BITS.get(digit, digit) for digit in core.lower())
+        yield _Form(_anchor(core), f"{before}{digits}{after}")
+
+
+def _anchor(text: str) -> str:
+    """The longest run of characters that no encoding changes."""
+    return max(_PLAIN.findall(text), key=len, default="").lower()
 
 
 def _plain_forms(value: str) -> Iterator[str]:
     """The forms of which a cut text may end in a beginning, in small letters."""
     for form in (value, quote(value, safe=""), json.dumps(value)[1:-1]):
-        yield form.lower()
+        yield _small(form)
     for offset in range(3):
         encoded, first, last = _encoded(value.encode("utf-8", "replace"), offset)
         yield encoded[first:last].lower()
@@ -153,8 +201,8 @@ def _plain_forms(value: str) -> Iterator[str]:
 
 def _character(character: str) -> str:
     """A pattern for one character, however it was encoded."""
-    if character.isascii() and character.isalnum():
-        return character
+    if _PLAIN.fullmatch(character):
+        return character.lower()
     code = ord(character)
     escaped = json.dumps(character)[1:-1]
     raw = character.encode("utf-8", "replace")
@@ -174,23 +222,11 @@ def _character(character: str) -> str:
         "&apos;" if character == "'" else character,
         "+" if character == " " else character,
     }
-    return f"(?:{'|'.join(re.escape(form) for form in sorted(forms, key=len, reverse=True))})"
-
-
-def _base64(value: bytes) -> Iterator[str]:
-    """The part of a value's base64 that is the same whatever stands before and after it.
-
-    A digit that also holds bits of a neighbour is taken with it.
-    """
-    for offset in range(3):
-        encoded, first, last = _encoded(value, offset)
-        core = "".join(_SIX_BITS.get(digit, digit) for digit in encoded[first:last])
-        before = "[a-z0-9+/_-]?" if offset else ""
-        after = "[a-z0-9+/_-]?" if (offset + len(value)) % 3 else ""
-        yield f"{before}{core}{after}"
+    longest_first = sorted({_small(form) for form in forms}, key=len, reverse=True)
+    return f"(?:{'|'.join(map(re.escape, longest_first))})"
 
 
 def _encoded(value: bytes, offset: int) -> tuple[str, int, int]:
-    """The base64 of a value after that many bytes, and which of its digits are the value's."""
+    """The base64 of a value after that many bytes, and the part of it that is only the value's."""
     encoded = b64encode(bytes(offset) + value).decode().rstrip("=")
     return encoded, (offset * 8 + 5) // 6, (offset + len(value)) * 8 // 6
