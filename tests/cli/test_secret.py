@@ -5,7 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
 from tests.cli.test_check import Site, serve
 from tests.support.commands import ran, said, said_json
@@ -32,8 +32,7 @@ def keys(tmp_path: Path) -> dict[str, str]:
 
 def saved(value: str, *arguments: str, dsn: str, **environment: str) -> Result:
     """What `set` said to that value on stdin."""
-    runner = CliRunner(env={"DB_CONN_STRING": dsn, **environment})
-    return runner.invoke(secret, ["set", *arguments], input=value)
+    return ran(secret, "set", *arguments, dsn=dsn, stdin=value, **environment)
 
 
 def test_a_sealed_secret_reaches_the_target_and_nobody_else(

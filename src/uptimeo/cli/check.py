@@ -185,7 +185,8 @@ def check(context: click.Context, url: str | None, **given: Unpack[_Given]) -> N
       uptimeo check https://example.com/health
       uptimeo check https://example.com --warning 300 --critical 1000
       uptimeo check https://example.com/login -d '{}' --expect-status 401
-      uptimeo check https://example.com/api -H "Authorization: Bearer {{env:UPTIMEO_SECRET_T}}"
+      uptimeo check https://example.com/api -H "Authorization: Bearer $TOKEN"
+      uptimeo check https://example.com -H "X-Key: {{env:UPTIMEO_SECRET_T}}"
       uptimeo check https://10.0.0.7:8443/ --ca-file internal-ca.pem
       uptimeo check https://example.com -o http_version=2 -o tls.min_version=1.3
       uptimeo check https://example.com -o \\
