@@ -86,7 +86,9 @@ async def test_a_heartbeat_is_stored_also_where_its_evidence_has_no_partition(
     assert await rows(connection) == []
 
 
-@pytest.mark.parametrize("evidence", [None, "text", [1], {}, {"reason": "x" * 99}, 7])
+@pytest.mark.parametrize(
+    "evidence", [None, "text", [1], {}, {"reason": "x" * 99}, {"addresses": 7}, 7]
+)
 async def test_evidence_of_any_form_leaves_its_heartbeat_alone(
     conninfo: str, store: HeartbeatStore, evidence: Any
 ) -> None:

@@ -1,5 +1,6 @@
 """What may a row take from its agent's host, and what not?"""
 
+import json
 import os
 from pathlib import Path
 
@@ -12,8 +13,10 @@ from uptimeo.catalog.sealing import KeyRing, add_key
 from uptimeo.catalog.values import ValueReader
 from uptimeo.domain.errors import FatalError, SealError
 from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.redaction import Redactor, literal_secrets
 from uptimeo.domain.references import Reference, Source, Values, references, resolved
 from uptimeo.domain.secret import LONGEST, SealedSecret
+from uptimeo.domain.text import REDACTED
 
 VALUE = "correct horse"
 FILE, ENV, SECRET = Source.FILE, Source.ENV, Source.SECRET
@@ -60,6 +63,15 @@ def test_what_is_known_is_replaced_and_the_rest_stays() -> None:
     row = resolved({"a": ["-{{ secret:api }}-", "{{env:B}}", 1]}, known)
 
     assert row == {"a": ["-{{secret:other}}-", "{{env:B}}", 1]}
+
+
+def test_the_deepest_value_that_json_can_read_is_no_fault() -> None:
+    deep = json.loads("[" * 900 + '"{{env:A}}"' + "]" * 900)
+
+    assert references(deep) == frozenset()
+    assert resolved(deep, {}) == deep
+    assert list(literal_secrets(deep)) == []
+    assert REDACTED in json.dumps(Redactor(frozenset({"abcdef"})).value(deep))
 
 
 @given(st.text())

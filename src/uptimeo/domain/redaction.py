@@ -22,6 +22,8 @@ _CUT_ENDS = "\N{HORIZONTAL ELLIPSIS}'\". "
 # A shorter literal may be an ordinary word.
 _SHORTEST_LITERAL = 8
 _PASSWORD = re.compile(r"://[^/?#\s:@]*:([^/?#\s]*)@")
+# What is stored is never deeper.
+_DEEPEST = 80
 _HARMLESS = ("_url", "_sha256", "_in")
 _PLAIN = re.compile(r"[A-Za-z0-9]+")
 _SIX_BITS = {"+": r"(?:[+-]|%2b|%2d)", "/": r"(?:\\?/|_|%2f|%5f)"}
@@ -72,19 +74,20 @@ class Redactor:
             return body
         return self.text(body.decode("latin-1")).encode("latin-1", "replace")
 
-    def value(self, value: Any) -> Any:
+    def value(self, value: Any, depth: int = _DEEPEST) -> Any:
         """A JSON value, keys and numbers too; what JSON does not know becomes its text."""
-        if not self._forms:
+        if not self._forms or value is None or isinstance(value, bool):
             return value
         match value:
-            case None | bool():
-                return value
             case int() | float():
                 return value if self.text(str(value)) == str(value) else REDACTED
+            case Mapping() | list() | tuple() if depth == 0:
+                return REDACTED
             case Mapping():
-                return {self.text(str(key)): self.value(each) for key, each in value.items()}
+                pairs = value.items()
+                return {self.text(str(key)): self.value(each, depth - 1) for key, each in pairs}
             case list() | tuple():
-                return [self.value(each) for each in value]
+                return [self.value(each, depth - 1) for each in value]
             case _:
                 return self.text(str(value))
 
@@ -128,19 +131,19 @@ class Redactor:
         return text
 
 
-def literal_secrets(value: Any, name: str = "") -> Iterator[str]:
+def literal_secrets(value: Any, name: str = "", depth: int = _DEEPEST) -> Iterator[str]:
     """The texts of a row that stand where secrets do: by their names, and passwords of URLs."""
     match value:
         case str():
             if is_sensitive_name(name):
                 yield from _long_enough(value, value.rpartition(" ")[2])
             yield from _long_enough(*_PASSWORD.findall(value))
-        case Mapping():
+        case Mapping() if depth > 0:
             for key, each in value.items():
-                yield from literal_secrets(each, str(key))
-        case list() | tuple():
+                yield from literal_secrets(each, str(key), depth - 1)
+        case list() | tuple() if depth > 0:
             for each in value:
-                yield from literal_secrets(each, name)
+                yield from literal_secrets(each, name, depth - 1)
 
 
 def is_sensitive_name(name: str) -> bool:

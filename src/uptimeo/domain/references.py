@@ -11,6 +11,8 @@ from typing import Any
 
 _REFERENCE = re.compile(r"\{\{\s*(env|file|secret)\s*:\s*([^{}]*?)\s*\}\}")
 _LONGEST_SHOWN = 80
+# No probe takes anything deeper.
+_DEEPEST = 200
 
 
 class Source(StrEnum):
@@ -41,34 +43,34 @@ class Values:
 
 
 def references(value: Any) -> frozenset[Reference]:
-    """Every reference in the texts of a JSON value; keys are not looked at."""
-    return frozenset(_found(value))
+    """Every reference in the texts of a JSON value, 200 deep; keys are not looked at."""
+    return frozenset(_found(value, _DEEPEST))
 
 
-def resolved(value: Any, known: Mapping[Reference, str]) -> Any:
+def resolved(value: Any, known: Mapping[Reference, str], depth: int = _DEEPEST) -> Any:
     """The JSON value with the references that are known replaced; other ones stay."""
     match value:
         case str():
             return _REFERENCE.sub(lambda found: known.get(_named(found), found[0]), value)
-        case dict():
-            return {key: resolved(each, known) for key, each in value.items()}
-        case list() | tuple():
-            return [resolved(each, known) for each in value]
+        case dict() if depth > 0:
+            return {key: resolved(each, known, depth - 1) for key, each in value.items()}
+        case list() | tuple() if depth > 0:
+            return [resolved(each, known, depth - 1) for each in value]
         case _:
             return value
 
 
-def _found(value: Any) -> Iterator[Reference]:
+def _found(value: Any, depth: int) -> Iterator[Reference]:
     match value:
         case str():
             if "{{" in value:
                 yield from map(_named, _REFERENCE.finditer(value))
-        case dict():
+        case dict() if depth > 0:
             for each in value.values():
-                yield from _found(each)
-        case list() | tuple():
+                yield from _found(each, depth - 1)
+        case list() | tuple() if depth > 0:
             for each in value:
-                yield from _found(each)
+                yield from _found(each, depth - 1)
 
 
 def _named(found: re.Match[str]) -> Reference:

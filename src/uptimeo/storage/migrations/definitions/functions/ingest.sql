@@ -64,12 +64,14 @@ BEGIN
             monitor_id, datacenter_id, scheduled_at, reason, addresses, request_headers,
             response_headers, response_body, certificate)
         SELECT s.monitor_id, p_datacenter, s.scheduled_at, left(coalesce(k.reason, '?'), 20),
-            k.addresses, k.request_headers, k.response_headers, k.response_body, k.certificate
+            CASE jsonb_typeof(k.addresses)
+                WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(k.addresses)) END,
+            k.request_headers, k.response_headers, k.response_body, k.certificate
         FROM src s
         JOIN ins ON ins.monitor_id = s.monitor_id AND ins.scheduled_at = s.scheduled_at
             AND ins.executed_at = s.executed_at AT TIME ZONE 'UTC'
         CROSS JOIN LATERAL jsonb_to_record(s.evidence) AS k (
-            reason text, addresses text[], request_headers jsonb, response_headers jsonb,
+            reason text, addresses jsonb, request_headers jsonb, response_headers jsonb,
             response_body jsonb, certificate jsonb)
         WHERE s.bad IS NULL AND jsonb_typeof(s.evidence) = 'object' AND EXISTS (
             SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
