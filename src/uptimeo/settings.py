@@ -9,11 +9,15 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
+from uptimeo.catalog.sealing import SETTING as KEY_FILE
+from uptimeo.catalog.values import DIRECTORY, ENV_PREFIX, ValueReader
 from uptimeo.domain.errors import FatalError
 from uptimeo.domain.text import masked
 from uptimeo.probes.network.guard import SETTING, AddressGuard
 
 _REFERENCES = "UPTIMEO_REFERENCE_TARGETS"
+_STRING, _FILE = "DB_CONN_STRING", "DB_CONN_STRING_FILE"
+_LONGEST_STRING = 65_536
 _URI = re.compile(r"postgres(ql)?://")
 
 
@@ -63,6 +67,10 @@ class Settings(BaseModel):
         Field(alias="DB_CONN_STRING", description="PostgreSQL 17 or newer, as a libpq URI"),
         AfterValidator(_libpq),
     ]
+    db_conn_string_file: Annotated[
+        Path | None,
+        Field(alias="DB_CONN_STRING_FILE", description="a file with what DB_CONN_STRING would be"),
+    ] = None
     data_dir: Annotated[
         Path,
         Field(alias="UPTIMEO_DATA_DIR", description="where the spool is kept, one for each agent"),
@@ -111,6 +119,26 @@ class Settings(BaseModel):
             description="a TOML file with the commands that exec monitors may run; without: none",
         ),
     ] = None
+    secrets_dir: Annotated[
+        Path | None,
+        Field(
+            alias="UPTIMEO_SECRETS_DIR",
+            description="below it are the files that rows may refer to; without: none",
+        ),
+    ] = None
+    key_file: Annotated[
+        Path | None,
+        Field(
+            alias="UPTIMEO_KEY_FILE",
+            description="the keys that open the secrets in the database; without: none can be",
+        ),
+    ] = None
+    row_variables: Annotated[
+        dict[str, str],
+        Field(
+            alias=f"{ENV_PREFIX}*", repr=False, description="the variables that rows may refer to"
+        ),
+    ] = {}
     config_poll_s: Annotated[
         float,
         Field(alias="UPTIMEO_CONFIG_POLL_S", ge=0.2, le=300, description="seconds, config reads"),
@@ -153,6 +181,21 @@ class Settings(BaseModel):
             return None if facing_database is None else (facing_database, 0)
         return next(_pairs(self.peer_listen))
 
+    @property
+    def database_variable(self) -> str:
+        """The variable that says where the database is."""
+        return _FILE if self.db_conn_string_file is not None else _STRING
+
+    def values(self) -> ValueReader:
+        """What resolves the references of rows."""
+        private = (self.key_file, self.db_conn_string_file, self.exec_file)
+        return ValueReader(
+            environment=self.row_variables,
+            directory=self.secrets_dir,
+            key_file=self.key_file,
+            private=tuple(path for path in private if path is not None),
+        )
+
     def guard(self) -> AddressGuard:
         """Which addresses checks may connect to."""
         return AddressGuard.of(self.forbidden_networks)
@@ -171,12 +214,56 @@ def read_settings(environment: Mapping[str, str]) -> Settings:
     given: dict[str, Any] = {key: value for key, value in environment.items() if value.strip()}
     given.setdefault("UPTIMEO_INSTANCE", socket.gethostname()[:50] or "agent")
     given["UPTIMEO_DATA_DIR"] = default_data_dir(given)
+    if (database := read_database(environment)) is not None:
+        given[_STRING] = database[1]
+    given[f"{ENV_PREFIX}*"] = _row_variables(environment)
     if "LOG_LEVEL" in given:
         given["LOG_LEVEL"] = given["LOG_LEVEL"].upper()
     try:
         return Settings.model_validate(given)
     except ValidationError as error:
         raise FatalError(_explain(error, given)) from error
+
+
+def read_database(environment: Mapping[str, str]) -> tuple[str, str] | None:
+    """The variable that says where the database is, and the connection string; None if neither is.
+
+    Raises FatalError if both are set, or the file cannot be read; the string is not checked.
+    """
+    text, file = (environment.get(name, "").strip() for name in (_STRING, _FILE))
+    if text and file:
+        raise FatalError(f"{_STRING} and {_FILE} are both set: unset one")
+    if not file:
+        return (_STRING, text) if text else None
+    try:
+        with Path(file).open("rb") as opened:
+            found = opened.read(_LONGEST_STRING).decode().strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "it is not text in UTF-8"
+        raise FatalError(f"{_FILE}: {file!r} cannot be read: {why}") from error
+    if not found:
+        raise FatalError(f"{_FILE}: {file!r} is empty; expected: a libpq URI")
+    return _FILE, found
+
+
+def read_values(environment: Mapping[str, str]) -> ValueReader:
+    """What resolves the references of rows for a person who checks by hand."""
+    secrets_dir, key_file, *private = (
+        _path(environment, name) for name in (DIRECTORY, KEY_FILE, _FILE, "UPTIMEO_EXEC_FILE")
+    )
+    return ValueReader(
+        environment=_row_variables(environment),
+        directory=secrets_dir,
+        key_file=key_file,
+        private=tuple(path for path in (key_file, *private) if path is not None),
+    )
+
+
+def read_key_file(environment: Mapping[str, str]) -> Path:
+    """The file with the keys that seal secrets; FatalError if it is not set."""
+    if (path := _path(environment, KEY_FILE)) is None:
+        raise FatalError(f"{KEY_FILE} is not set; expected: the file with the keys of secrets")
+    return path
 
 
 def read_guard(environment: Mapping[str, str], otherwise: str = "none") -> AddressGuard:
@@ -205,8 +292,16 @@ def read_references(environment: Mapping[str, str]) -> tuple[tuple[str, int], ..
 
 def read_exec_file(environment: Mapping[str, str]) -> Path | None:
     """The file with the commands that a person may check by hand; None if it is not set."""
-    text = environment.get("UPTIMEO_EXEC_FILE", "").strip()
+    return _path(environment, "UPTIMEO_EXEC_FILE")
+
+
+def _path(environment: Mapping[str, str], name: str) -> Path | None:
+    text = environment.get(name, "").strip()
     return Path(text) if text else None
+
+
+def _row_variables(environment: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in environment.items() if key.startswith(ENV_PREFIX)}
 
 
 def default_data_dir(environment: Mapping[str, str]) -> Path:
@@ -242,5 +337,8 @@ def _explain(error: ValidationError, given: Mapping[str, Any]) -> str:
     if first["type"] == "missing":
         return f"{variable} is not set; expected: {expected}"
     text = first["msg"].removeprefix("Value error, ")
+    if variable == _STRING and (file := given.get(_FILE)):
+        # Whatever else is in that file may be secret as a whole.
+        return f"{_FILE}: what is in {file!r} is wrong: {text}; expected: {expected}"
     shown = repr(masked(str(given.get(variable))))
     return f"{variable}: {shown} is wrong: {text[:1].lower()}{text[1:]}; expected: {expected}"

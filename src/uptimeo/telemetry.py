@@ -251,7 +251,7 @@ class Log:
             message="Monitor execution failed",
             monitor_id=monitor.id,
             monitor=monitor.name,
-            **_error(error),
+            error=monitor.redactor.text(_error(error)["error"]),
         )
 
     # Heartbeats.

@@ -154,7 +154,7 @@ async def test_a_hostile_answer_is_stored_safely_beside_the_others(
             await agent.event("heartbeat_inserted", monitor_name="hostile")
             await agent.event("heartbeat_inserted", monitor_name="good")
 
-    query = "SELECT string_agg(DISTINCT jsonb_typeof(raw_response_body), ',') FROM api_heartbeats"
+    query = "SELECT string_agg(DISTINCT jsonb_typeof(response_body), ',') FROM heartbeat_evidence"
     assert await one(connection, query) == "string"
     assert await one(connection, "SELECT count(*) FROM api_heartbeats_set_aside") == 0
 

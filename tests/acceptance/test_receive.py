@@ -200,7 +200,8 @@ async def test_a_job_goes_from_the_command_line_to_its_heartbeats(
     assert found is not None
     token = found[1]
     beats = """
-        SELECT raw_response_body FROM api_heartbeats
+        SELECT response_body FROM api_heartbeats
+        LEFT JOIN heartbeat_evidence USING (monitor_id, datacenter_id, scheduled_at)
         WHERE status = %s AND error_type IS NOT DISTINCT FROM %s AND executed_at > %s LIMIT 1
     """
 

@@ -15,7 +15,7 @@ def test_where_jobs_signal_is_told(capsys: pytest.CaptureFixture[str]) -> None:
     with ExitStack() as closing:
         found = listening(ANY, closing.enter_context, alone=True)
         assert found is not None
-        port = found.socket.getsockname()[1]
+        port = found.getsockname()[1]
 
     assert f"Jobs signal at http://127.0.0.1:{port}/ping/TOKEN: " in capsys.readouterr().err
 

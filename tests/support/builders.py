@@ -73,7 +73,7 @@ def heartbeat(number: int = 7, **changes: Any) -> Heartbeat:
         "queue_ms": 0.0,
         "attempts": 1,
         "result": result(),
-        "evidence": False,
+        "evidence": None,
     }
     fields |= changes
     fields.setdefault("status", judge(fields["result"], fields["monitor"].thresholds))

@@ -7,10 +7,17 @@ import click
 from click.testing import CliRunner, Result
 
 
-def ran(command: click.Command, *arguments: str, dsn: str = "", **environment: str) -> Result:
+def ran(
+    command: click.Command,
+    *arguments: str,
+    dsn: str = "",
+    stdin: str | None = None,
+    **environment: str,
+) -> Result:
     """The command as in a pipe of 80 columns, with this database and no other."""
     given = {"COLUMNS": "80", "FORCE_COLOR": None, "TTY_COMPATIBLE": None}
-    return CliRunner(env=given | {"DB_CONN_STRING": dsn} | environment).invoke(command, arguments)
+    runner = CliRunner(env=given | {"DB_CONN_STRING": dsn} | environment)
+    return runner.invoke(command, arguments, input=stdin)
 
 
 def said(command: click.Command, *arguments: str, dsn: str = "", **environment: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from tests.support.builders import HOLDER, NOON, failed, heartbeat, monitor, origin, result
-from uptimeo.domain.heartbeat import Heartbeat, to_wire
+from uptimeo.domain.heartbeat import EvidenceReason, Heartbeat, to_wire
 from uptimeo.domain.monitor import Thresholds
 from uptimeo.domain.result import (
     ErrorType,
@@ -33,7 +33,7 @@ EXCHANGE = Exchange(
     body_start=b'{"ok": true}',
 )
 NAIVE = NOON.replace(tzinfo=None)
-EVIDENCE = {"raw_request_headers", "raw_response_headers", "raw_response_body"}
+RAW = {"raw_request_headers", "raw_response_headers", "raw_response_body"}
 
 
 def wire(beat: Heartbeat) -> dict[str, Any]:
@@ -142,28 +142,70 @@ def test_the_answer_is_described_in_short_columns() -> None:
 
 
 def test_without_being_asked_for_there_is_no_evidence() -> None:
-    row = wire(heartbeat(result=result(exchange=EXCHANGE), evidence=False))
+    row = wire(heartbeat(result=result(exchange=EXCHANGE), evidence=None))
 
-    assert not EVIDENCE & row.keys()
+    assert not {"evidence", *RAW} & row.keys()
 
 
-def test_evidence_is_headers_and_body() -> None:
-    row = wire(heartbeat(result=result(exchange=EXCHANGE), evidence=True))
+def test_evidence_is_headers_body_addresses_and_certificate_beside_the_row() -> None:
+    seen = result(exchange=EXCHANGE, addresses=("192.0.2.1:443",), certificate={"subject": "x"})
 
-    assert row["raw_request_headers"] == {"User-Agent": "UptimeO"}
-    assert set(row["raw_response_headers"]) == {
+    row = wire(heartbeat(result=seen, evidence=EvidenceReason.FAILURE))
+
+    evidence = row["evidence"]
+    assert not RAW & row.keys()
+    assert evidence["reason"] == "failure"
+    assert evidence["addresses"] == ["192.0.2.1:443"]
+    assert evidence["certificate"] == {"subject": "x"}
+    assert evidence["request_headers"] == {"User-Agent": "UptimeO"}
+    assert set(evidence["response_headers"]) == {
         "content-type",
         "Content-Type",
         "SERVER",
         "CF-Cache-Status",
     }
+    assert evidence["response_body"] == {"ok": True}
+
+
+@pytest.mark.parametrize("reason", [None, EvidenceReason.FAILURE])
+def test_where_the_schedule_asks_for_bodies_they_are_in_the_row_and_nowhere_else(
+    reason: EvidenceReason | None,
+) -> None:
+    row = wire(
+        heartbeat(
+            monitor=monitor(keep_body=True), result=result(exchange=EXCHANGE), evidence=reason
+        )
+    )
+
+    assert row.keys() >= RAW
     assert row["raw_response_body"] == {"ok": True}
+    assert not {"request_headers", "response_body"} & row.get("evidence", {}).keys()
+
+
+def test_a_certificate_that_is_among_the_facts_is_not_kept_twice() -> None:
+    facts = {"certificate": {"subject": "x"}}
+    seen = result(facts=facts, certificate={"subject": "x"})
+
+    row = wire(heartbeat(result=seen, evidence=EvidenceReason.CHANGE))
+
+    assert row["details"] == facts
+    assert "certificate" not in row["evidence"]
+
+
+def test_without_addresses_the_one_that_was_reached_is_evidence() -> None:
+    seen = result(resolved_ip="192.0.2.7")
+
+    row = wire(heartbeat(result=seen, evidence=EvidenceReason.CHANGE))
+
+    assert row["evidence"]["addresses"] == ["192.0.2.7"]
 
 
 def test_an_empty_body_is_absent() -> None:
-    row = wire(heartbeat(result=result(exchange=Exchange(status_code=204)), evidence=True))
+    exchange = Exchange(status_code=204)
 
-    assert "raw_response_body" not in row
+    row = wire(heartbeat(result=result(exchange=exchange), evidence=EvidenceReason.CHANGE))
+
+    assert "response_body" not in row["evidence"]
 
 
 def test_an_agent_that_is_not_registered_leaves_its_id_out() -> None:

@@ -1,15 +1,17 @@
 """What an agent keeps on disk for a start without a database."""
 
-from dataclasses import replace
+import json
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
-from uptimeo.catalog.snapshot import CatalogSnapshot
+from uptimeo.catalog.snapshot import CatalogSnapshot, Configuration
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.domain.peer import PeerBook
+from uptimeo.domain.secret import SealedSecret
 from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
 from uptimeo.storage.monitors import MonitorRow
 
@@ -39,6 +41,9 @@ ROW = MonitorRow(
     critical_ms=None,
     keep_body=False,
 )
+SEALED = SealedSecret(
+    name="api", datacenter_id=VA, key_id="k1", nonce=bytes(12), ciphertext=b"\x00\xff"
+)
 
 
 def test_a_noted_term_is_recalled_until_it_is_forgotten(tmp_path: Path) -> None:
@@ -62,20 +67,26 @@ def test_a_damaged_file_recalls_nothing(tmp_path: Path, text: str) -> None:
     (tmp_path / "monitors.json").write_text(text)
 
     assert LeadershipMemory(tmp_path).recall(VA) is None
-    assert CatalogSnapshot(tmp_path).load() == []
+    assert CatalogSnapshot(tmp_path).load() in (Configuration(), Configuration([], []))
 
 
 def test_rows_come_back_as_they_were_and_only_their_owner_reads_them(tmp_path: Path) -> None:
-    CatalogSnapshot(tmp_path / "new").save([ROW])
+    CatalogSnapshot(tmp_path / "new").save(Configuration([ROW], [SEALED]))
 
-    assert CatalogSnapshot(tmp_path / "new").load() == [ROW]
+    assert CatalogSnapshot(tmp_path / "new").load() == Configuration([ROW], [SEALED])
     assert (tmp_path / "new" / "monitors.json").stat().st_mode & 0o077 == 0
+
+
+def test_the_rows_of_a_release_without_secrets_are_read(tmp_path: Path) -> None:
+    (tmp_path / "monitors.json").write_text(json.dumps([asdict(ROW)]))
+
+    assert CatalogSnapshot(tmp_path).load() == Configuration([ROW], [])
 
 
 def test_a_disk_that_refuses_is_no_fault(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    CatalogSnapshot(tmp_path / "file").save([ROW])
+    CatalogSnapshot(tmp_path / "file").save(Configuration([ROW], [SEALED]))
     LeadershipMemory(tmp_path / "file").note(TERM)
 
 

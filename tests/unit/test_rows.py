@@ -11,6 +11,7 @@ from tests.support.builders import URL, row
 from uptimeo.catalog.rows import to_monitor
 from uptimeo.domain.errors import InvalidMonitorError
 from uptimeo.domain.monitor import Monitor, Thresholds
+from uptimeo.domain.references import Reference, Source, Values
 from uptimeo.probes.http import HttpOptions, HttpProbe
 from uptimeo.probes.registry import ProbeRegistry
 
@@ -250,3 +251,43 @@ def test_any_row_is_a_monitor_or_has_a_reason(changes: dict[str, Any]) -> None:
     assert monitor is None or 0 < monitor.timeout_ms <= monitor.interval_s * 1000
     assert reason.isprintable()
     assert reason.partition(": ")[0]
+
+
+def test_references_are_replaced_and_the_values_are_known_to_the_redactor(
+    registry: ProbeRegistry,
+) -> None:
+    known = {Reference(Source.SECRET, "a"): "value-of-a", Reference(Source.FILE, "b"): "5"}
+    given = row(
+        headers={"X-A": "is {{secret:a}}"},
+        url=f"{URL}?k={{{{ secret:a }}}}",
+        options={"max_redirects": "{{file:b}}"},
+    )
+
+    monitor = to_monitor(given, registry, Values(known))
+
+    assert monitor.options.headers == {"X-A": "is value-of-a"}  # type: ignore[attr-defined]
+    assert monitor.options.max_redirects == 5  # type: ignore[attr-defined]
+    assert monitor.target == f"{URL}?k=value-of-a"
+    assert monitor.redactor.values >= {"value-of-a"}
+    assert "value-of-a" not in repr(monitor)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"options": {"expected_status": "{{secret:a}}"}},
+        {"options": {"source": "{{secret:a}}"}},
+        {"url": "https://{{secret:a}}:port/"},
+        {"options": {"connect_to": {"a": "/{{secret:a}}"}}},
+    ],
+    ids=str,
+)
+def test_a_reason_never_repeats_what_a_reference_stands_for(
+    registry: ProbeRegistry, changes: dict[str, Any]
+) -> None:
+    values = Values({Reference(Source.SECRET, "a"): SECRET})
+
+    with pytest.raises(InvalidMonitorError) as caught:
+        to_monitor(row(**changes), registry, values)
+
+    assert SECRET not in str(caught.value)

@@ -10,9 +10,10 @@ import pytest
 from tests.support.builders import NOON, URL, check, failed, monitor, origin, result
 from tests.support.fakes import LogBook
 from tests.support.virtual_time import VirtualClock, in_virtual_time
-from uptimeo.domain.heartbeat import Heartbeat, Origin, to_wire
+from uptimeo.domain.heartbeat import EvidenceReason, Heartbeat, Origin, to_wire
 from uptimeo.domain.monitor import Thresholds
-from uptimeo.domain.result import ErrorType
+from uptimeo.domain.redaction import Redactor
+from uptimeo.domain.result import ErrorType, Exchange, Failure
 from uptimeo.domain.verdict import Status
 from uptimeo.probes.base import Probe, ProbeContext, ProbeOptions, ProbeResult
 from uptimeo.probes.registry import ProbeRegistry
@@ -20,6 +21,9 @@ from uptimeo.probes.running.attempts import Attempts, Shared
 from uptimeo.probes.running.places import HostPlaces
 from uptimeo.probes.running.references import References
 from uptimeo.probes.running.runner import CheckRunner
+
+CHANGE, FAILURE = EvidenceReason.CHANGE, EvidenceReason.FAILURE
+SECRET = "correct horse/battery+staple"
 
 
 class FakeProbe(Probe[ProbeOptions]):
@@ -43,6 +47,12 @@ async def succeed() -> ProbeResult:
 
 async def fail() -> ProbeResult:
     return failed()
+
+
+def failed_with(message: str) -> ProbeResult:
+    failure = Failure(type=ErrorType.UNEXPECTED, message=message)
+    exchange = Exchange(response_headers=(("X-Echo", SECRET),), body_start=SECRET.encode())
+    return result(failure=failure, exchange=exchange, facts={"greeting": SECRET})
 
 
 async def raise_value_error() -> ProbeResult:
@@ -258,7 +268,7 @@ async def test_evidence_is_kept_of_a_change_of_state_and_then_not_again() -> Non
 
     kept = [(await bench.run(succeed)).evidence for _ in range(3)]
 
-    assert kept == [True, False, False]
+    assert kept == [CHANGE, None, None]
 
 
 @in_virtual_time
@@ -267,7 +277,7 @@ async def test_evidence_is_kept_of_every_failure() -> None:
 
     kept = [(await bench.run(does)).evidence for does in (fail, fail, hang, hang)]
 
-    assert kept == [True] * 4
+    assert kept == [FAILURE] * 4
 
 
 @in_virtual_time
@@ -276,7 +286,7 @@ async def test_evidence_is_kept_of_the_recovery() -> None:
 
     kept = [(await bench.run(does)).evidence for does in (succeed, fail, succeed, succeed)]
 
-    assert kept == [True, True, True, False]
+    assert kept == [CHANGE, FAILURE, CHANGE, None]
 
 
 @in_virtual_time
@@ -287,17 +297,35 @@ async def test_evidence_is_kept_when_a_success_becomes_slow() -> None:
 
     kept = [(await bench.run(succeed, monitor=slow)).evidence for _ in range(2)]
 
-    assert kept == [True, False]
+    assert kept == [CHANGE, None]
 
 
 @in_virtual_time
-async def test_evidence_is_kept_always_if_the_schedule_says_so() -> None:
+async def test_no_secret_of_its_monitor_is_in_what_a_check_hands_on() -> None:
     bench = Bench()
-    keeping = monitor(keep_body=True)
+    answers = iter([failed_with(f"no {SECRET}"), failed_with(f"nor {SECRET} here")])
 
-    kept = [(await bench.run(succeed, monitor=keeping)).evidence for _ in range(3)]
+    async def echo() -> ProbeResult:
+        return next(answers)
 
-    assert kept == [True] * 3
+    beat = await bench.run(echo, monitor=monitor(retries=1, redactor=Redactor(frozenset({SECRET}))))
+
+    assert beat.attempts == 2
+    assert SECRET not in repr(beat)
+    assert SECRET not in to_wire(beat)
+
+
+@in_virtual_time
+async def test_a_probe_that_raises_with_a_secret_logs_none() -> None:
+    bench = Bench()
+
+    async def burst() -> ProbeResult:
+        raise ValueError(f"cannot log in with {SECRET}")
+
+    await bench.run(burst, monitor=monitor(redactor=Redactor(frozenset({SECRET}))))
+
+    assert bench.book.events() == ["probe_failed"]
+    assert SECRET not in bench.book.stream.getvalue()
 
 
 @in_virtual_time
@@ -307,7 +335,7 @@ async def test_the_state_of_one_monitor_is_not_that_of_another() -> None:
 
     beat = await bench.run(succeed, monitor=monitor(2))
 
-    assert beat.evidence
+    assert beat.evidence is CHANGE
 
 
 @in_virtual_time

@@ -21,6 +21,10 @@ DEFAULTS = {
     "max_checks_per_host": 100,
     "forbidden_networks": "default",
     "exec_file": None,
+    "db_conn_string_file": None,
+    "secrets_dir": None,
+    "key_file": None,
+    "row_variables": {},
     "config_poll_s": 30.0,
     "offline_limit_s": 86_400.0,
     "spool_max_bytes": 2_147_483_648,
@@ -55,6 +59,9 @@ def test_every_variable_is_read() -> None:
         UPTIMEO_MAX_CHECKS_PER_HOST="5",
         UPTIMEO_FORBIDDEN_NETWORKS="default, 10.0.0.0/8",
         UPTIMEO_EXEC_FILE="/etc/uptimeo/exec.toml",
+        UPTIMEO_SECRETS_DIR="/run/secrets",
+        UPTIMEO_KEY_FILE="/etc/uptimeo/keys",
+        UPTIMEO_SECRET_TOKEN="hunter2",
         UPTIMEO_CONFIG_POLL_S="0.5",
         UPTIMEO_OFFLINE_LIMIT_S="3600",
         UPTIMEO_SPOOL_MAX_BYTES="5000000",
@@ -75,6 +82,10 @@ def test_every_variable_is_read() -> None:
         "max_checks_per_host": 5,
         "forbidden_networks": "default, 10.0.0.0/8",
         "exec_file": Path("/etc/uptimeo/exec.toml"),
+        "db_conn_string_file": None,
+        "secrets_dir": Path("/run/secrets"),
+        "key_file": Path("/etc/uptimeo/keys"),
+        "row_variables": {"UPTIMEO_SECRET_TOKEN": "hunter2"},
         "config_poll_s": 0.5,
         "offline_limit_s": 3600.0,
         "spool_max_bytes": 5_000_000,
@@ -218,3 +229,49 @@ def test_other_agents_ask_where_the_operator_says_or_where_the_database_is_reach
 @pytest.mark.parametrize("given", ["7946", "host", "host:0", "host:70000", "a:1,b:2"])
 def test_an_address_for_other_agents_that_is_none_is_refused(given: str) -> None:
     assert refusal(UPTIMEO_PEER_LISTEN=given).startswith("UPTIMEO_PEER_LISTEN: ")
+
+
+def test_the_connection_string_may_come_from_a_file(tmp_path: Path) -> None:
+    (tmp_path / "db").write_text("postgresql://ann:hunter2@db.example/uptimeo\n")
+
+    settings = read_settings(
+        environment(DB_CONN_STRING=None, DB_CONN_STRING_FILE=str(tmp_path / "db"))
+    )
+
+    assert settings.db_conn_string == "postgresql://ann:hunter2@db.example/uptimeo"
+    assert settings.database_variable == "DB_CONN_STRING_FILE"
+
+
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (None, "cannot be read: No such file or directory"),
+        (b"", "is empty; expected: a libpq URI"),
+        (b"\xff\xfe", "cannot be read: it is not text in UTF-8"),
+        (b"hunter2", "is wrong"),
+    ],
+)
+def test_a_file_without_a_connection_string_is_named_and_not_repeated(
+    tmp_path: Path, content: bytes | None, why: str
+) -> None:
+    if content is not None:
+        (tmp_path / "db").write_bytes(content)
+
+    line = refusal(DB_CONN_STRING=None, DB_CONN_STRING_FILE=str(tmp_path / "db"))
+
+    assert line.startswith("DB_CONN_STRING_FILE: ")
+    assert why in line
+    assert "hunter2" not in line
+
+
+def test_string_and_file_exclude_each_other(tmp_path: Path) -> None:
+    line = refusal(DB_CONN_STRING_FILE=str(tmp_path / "db"))
+
+    assert line == "DB_CONN_STRING and DB_CONN_STRING_FILE are both set: unset one"
+
+
+def test_only_the_variables_for_rows_reach_rows() -> None:
+    reader = read_settings(environment(UPTIMEO_SECRET_A="a-value")).values()
+
+    assert reader.environment == {"UPTIMEO_SECRET_A": "a-value"}
+    assert "a-value" not in repr(reader)

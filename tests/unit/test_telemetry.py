@@ -16,7 +16,7 @@ import pytest
 from tests.support.builders import VA, failed, heartbeat, monitor, result
 from tests.support.fakes import LogBook
 from uptimeo import telemetry
-from uptimeo.domain.heartbeat import to_wire
+from uptimeo.domain.heartbeat import EvidenceReason, to_wire
 from uptimeo.domain.monitor import DatacenterId, Monitor
 from uptimeo.domain.result import ErrorType, Exchange
 from uptimeo.telemetry import HeartbeatLog, Log, json_log, silence_libraries
@@ -195,11 +195,13 @@ def test_a_heartbeat_line_holds_the_figures_and_no_evidence() -> None:
     exchange = Exchange(request_headers=(("A", "1"),), body_start=b"x", status_code=200)
     book = LogBook()
 
-    book.log.heartbeat_inserted(wire(result=result(exchange=exchange), evidence=True))
+    book.log.heartbeat_inserted(
+        wire(result=result(exchange=exchange), evidence=EvidenceReason.CHANGE)
+    )
 
     (line,) = book.lines()
     assert (line["response_time_ms"], line["response_status_code"]) == (120.0, 200)
-    assert not {key for key in line if key.startswith("raw_")}
+    assert not {key for key in line if key.startswith("raw_") or key == "evidence"}
 
 
 STORY = [result(), result(), failed(), failed(), result(), result()]

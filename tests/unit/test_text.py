@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.support.builders import heartbeat, monitor, origin, result
-from uptimeo.domain.heartbeat import to_wire
+from uptimeo.domain.heartbeat import EvidenceReason, to_wire
 from uptimeo.domain.result import ErrorType, Exchange, Failure, Phases
 from uptimeo.domain.text import (
     REDACTED,
@@ -195,7 +195,7 @@ def test_the_wire_form_of_any_heartbeat_is_json_that_postgresql_takes(
     beat = heartbeat(
         monitor=monitor(name=name),
         queue_ms=numbers[0],
-        evidence=True,
+        evidence=EvidenceReason.FAILURE,
         result=result(
             total_ms=numbers[1],
             ttfb_ms=numbers[2],
@@ -225,9 +225,31 @@ def test_nothing_of_a_secret_header_reaches_the_wire() -> None:
         response_headers=(("Set-Cookie", "session=hunter2"),),
     )
 
-    wire = to_wire(heartbeat(origin=origin(), evidence=True, result=result(exchange=exchange)))
+    wire = to_wire(
+        heartbeat(
+            origin=origin(), evidence=EvidenceReason.FAILURE, result=result(exchange=exchange)
+        )
+    )
 
     assert "hunter2" not in wire
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "shown"),
+    [
+        ("Location", "https://a.example/?token=hunter2&x=1#f", f"?token={REDACTED}&x={REDACTED}"),
+        ("Refresh", "5; url=https://ann:hunter2@a.example/", f"https://{REDACTED}@a.example/"),
+        ("Link", "<https://a.example/?page=hunter2>; rel=next", f"page={REDACTED}>; rel=next"),
+        ("X-Session-Id", "hunter2", REDACTED),
+    ],
+)
+def test_the_secrets_in_the_urls_of_headers_are_not_stored(
+    name: str, value: str, shown: str
+) -> None:
+    stored = storable_headers(((name, value),))[name]
+
+    assert "hunter2" not in stored
+    assert shown in stored
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from uuid import uuid4
 from uptimeo.agent.start import Welcome, confirmed_ago_s, naming
 from uptimeo.catalog.feed import ChangeFeed
 from uptimeo.catalog.snapshot import CatalogSnapshot
-from uptimeo.catalog.watcher import CatalogWatcher
+from uptimeo.catalog.watcher import CatalogWatcher, Interpreter
 from uptimeo.clock import ServerClock, boottime
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.domain.presence import Presence
@@ -119,7 +119,7 @@ def _watcher(
     return CatalogWatcher(
         source=source,
         feed=ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log),
-        registry=registry,
+        interpreter=Interpreter(registry=registry, reader=settings.values()),
         apply=scheduler.replace,
         remember=CatalogSnapshot(settings.data_dir).save,
         log=log,
@@ -146,9 +146,9 @@ def _runner(
 
 def _resume(settings: Settings, welcome: Welcome, watcher: CatalogWatcher, log: Log) -> None:
     if welcome.resumed is not None:
-        rows = CatalogSnapshot(settings.data_dir).load()
-        watcher.resume(rows)
-        log.resumed(welcome.resumed.datacenter_id, welcome.resumed.term, len(rows))
+        seen = CatalogSnapshot(settings.data_dir).load()
+        watcher.resume(seen)
+        log.resumed(welcome.resumed.datacenter_id, welcome.resumed.term, len(seen.rows))
 
 
 def _candidacy(

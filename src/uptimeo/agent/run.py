@@ -10,6 +10,7 @@ from typing import Any
 from uptimeo import __version__
 from uptimeo.agent.build import Agent, build
 from uptimeo.agent.start import Welcome, introduce, naming
+from uptimeo.catalog.sealing import KeyRing
 from uptimeo.settings import Settings
 from uptimeo.storage.database import connection_string
 from uptimeo.tasks import cancel_all
@@ -31,7 +32,9 @@ async def run_agent(settings: Settings, log_for: Callable[[str], Log]) -> None:
     """
     stop = _stop_on_signals()
     log = log_for("")
-    with naming("DB_CONN_STRING"):
+    if settings.key_file is not None:
+        KeyRing.read(settings.key_file)  # a file that cannot be used is a mistake, said at once
+    with naming(settings.database_variable):
         conninfo = connection_string(settings.db_conn_string, f"uptimeo {settings.instance}")
     welcome = await _unless(stop, introduce(settings, conninfo, log))
     if welcome is None:

@@ -53,7 +53,7 @@ async def introduce(settings: Settings, conninfo: str, log: Log) -> Welcome:
     retry_s = _FIRST_RETRY_S
     while True:
         try:
-            with naming("DB_CONN_STRING"):
+            with naming(settings.database_variable):
                 connection = await connect(conninfo)
             async with connection:
                 with startup_errors():

@@ -1,13 +1,18 @@
 """Which monitors are in force now? The loop that follows the config tables."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from uptimeo.catalog.feed import ChangeFeed
-from uptimeo.catalog.rows import to_monitor
+from uptimeo.catalog.rows import row_references, to_monitor
+from uptimeo.catalog.snapshot import Configuration
+from uptimeo.catalog.values import ValueReader
 from uptimeo.domain.errors import InvalidMonitorError, UptimeoError
 from uptimeo.domain.monitor import Monitor, MonitorId
+from uptimeo.domain.references import Reference, Source, Values
+from uptimeo.domain.secret import SealedSecret
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.storage.monitors import MonitorRow
 from uptimeo.telemetry import Log
@@ -19,17 +24,29 @@ class MonitorSource(Protocol):
     async def rows(self) -> list[MonitorRow]:
         """The enabled rows that run in this datacenter."""
 
+    async def sealed(self, names: Collection[str]) -> list[SealedSecret]:
+        """The secrets of these names that are for this datacenter."""
+
     async def record_errors(
         self, errors: Mapping[MonitorId, str], valid: Iterable[MonitorId]
     ) -> None:
         """Show which rows cannot be used."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Interpreter:
+    """What makes a monitor of a row: the installed types, and this host's values."""
+
+    registry: ProbeRegistry
+    reader: ValueReader
+
+
 class CatalogWatcher:
     """Reads the rows whenever the feed says so, and hands on the set when it has changed.
 
-    While the database is away the last set stays in force. `remember` gets the rows of each new
-    set, for a later start without a database; it may block.
+    What references stand for is read anew each time, so that another file or secret counts as a
+    change. While the database is away the last set stays in force. `remember` gets what the tables
+    say of each new set, for a later start without a database; it may block.
     """
 
     def __init__(
@@ -37,18 +54,22 @@ class CatalogWatcher:
         *,
         source: MonitorSource,
         feed: ChangeFeed,
-        registry: ProbeRegistry,
+        interpreter: Interpreter,
         apply: Callable[[Iterable[Monitor]], None],
-        remember: Callable[[Iterable[MonitorRow]], None],
+        remember: Callable[[Configuration], None],
         log: Log,
     ) -> None:
         self._source = source
         self._feed = feed
-        self._registry = registry
+        self._registry = interpreter.registry
+        self._reader = interpreter.reader
         self._apply = apply
         self._remember = remember
         self._log = log
         self._rows: dict[int, MonitorRow] | None = None
+        self._wanted: frozenset[Reference] = frozenset()
+        self._sealed: list[SealedSecret] = []
+        self._values = Values()
         self._monitors: dict[MonitorId, Monitor] = {}
         self._errors: dict[MonitorId, str] = {}
         self._failing = False
@@ -60,9 +81,10 @@ class CatalogWatcher:
             await self._refresh_and_tell()
             await self._feed.wait()
 
-    def resume(self, rows: Iterable[MonitorRow]) -> None:
-        """Put the rows of an earlier run in force until the database answers."""
-        monitors, _ = self._parse({row.id: row for row in rows})
+    def resume(self, seen: Configuration) -> None:
+        """Put what an earlier run saw in force until the database answers; blocks."""
+        values = self._reader.read(row_references(seen.rows), seen.sealed)
+        monitors, _ = self._parse({row.id: row for row in seen.rows}, values)
         self._tell(monitors)
         self._monitors = monitors
         self._apply(monitors.values())
@@ -79,34 +101,51 @@ class CatalogWatcher:
     async def refresh(self) -> None:
         """Read once and apply what changed; raises TransientError when the tables are away."""
         rows = {row.id: row for row in await self._source.rows()}
-        if rows == self._rows:
+        wanted = self._wanted if rows == self._rows else row_references(rows.values())
+        sealed, values = await self._referred(wanted)
+        if rows == self._rows and sealed == self._sealed and values == self._values:
             return
-        monitors, errors = self._parse(rows)
+        monitors, errors = self._parse(rows, values)
         self._tell(monitors)
         self._monitors, self._errors = monitors, errors
         self._apply(monitors.values())
-        await asyncio.to_thread(self._remember, rows.values())
+        await asyncio.to_thread(self._remember, Configuration(list(rows.values()), sealed))
         await self._source.record_errors(errors, monitors)
-        self._rows = rows  # last: an error that could not be recorded is tried again
+        # Last: an error that could not be recorded is tried again.
+        self._rows, self._wanted, self._sealed, self._values = rows, wanted, sealed, values
+
+    async def _referred(self, wanted: frozenset[Reference]) -> tuple[list[SealedSecret], Values]:
+        if not wanted:
+            return [], Values()
+        names = {each.name for each in wanted if each.source is Source.SECRET}
+        sealed = await self._source.sealed(names) if names else []
+        return sealed, await asyncio.to_thread(self._reader.read, wanted, sealed)
 
     def _parse(
-        self, rows: Mapping[int, MonitorRow]
+        self, rows: Mapping[int, MonitorRow], values: Values
     ) -> tuple[dict[MonitorId, Monitor], dict[MonitorId, str]]:
         """A bad row disables its own monitor, and no other."""
         monitors: dict[MonitorId, Monitor] = {}
         errors: dict[MonitorId, str] = {}
         for row in rows.values():
             key = MonitorId(row.id)
-            if self._rows is not None and self._rows.get(row.id) == row and key in self._monitors:
+            if key in self._monitors and self._is_unchanged(row, values):
                 monitors[key] = self._monitors[key]
                 continue
             try:
-                monitors[key] = to_monitor(row, self._registry)
+                monitors[key] = to_monitor(row, self._registry, values)
             except InvalidMonitorError as error:
                 errors[key] = str(error)
                 if self._errors.get(key) != errors[key]:
                     self._log.monitor_invalid(row.id, row.name, errors[key])
         return monitors, errors
+
+    def _is_unchanged(self, row: MonitorRow, values: Values) -> bool:
+        if self._rows is None or self._rows.get(row.id) != row:
+            return False
+        return values == self._values or all(
+            values.known.get(each) == self._values.known.get(each) for each in row_references([row])
+        )
 
     def _tell(self, monitors: Mapping[MonitorId, Monitor]) -> None:
         old = self._monitors

@@ -18,7 +18,8 @@ def agent() -> None:
     """Run the checks of one datacenter, or stand by for the agent that does.
 
     \b
-    DB_CONN_STRING     PostgreSQL 17 or newer, as a libpq URI      (required)
+    DB_CONN_STRING     PostgreSQL 17 or newer, as a libpq URI      (required;
+                       or DB_CONN_STRING_FILE, a file that holds it)
     DATACENTER_ID      the id of the datacenter to run for         (required)
     UPTIMEO_DATA_DIR   where heartbeats wait on disk, one for each agent
     UPTIMEO_INSTANCE   the name of this agent          (default: the host's)

@@ -14,8 +14,10 @@ from rich.console import Console
 from uptimeo.cli.checking import check_row, check_url
 from uptimeo.cli.options import GivenOption, complaint, read_options, validated, without_credentials
 from uptimeo.cli.request import read_body, read_headers
+from uptimeo.cli.resolving import resolved_here
 from uptimeo.cli.waterfall import Waterfall, beat_as_json
 from uptimeo.domain.monitor import Monitor, MonitorId, Thresholds
+from uptimeo.domain.redaction import Redactor
 from uptimeo.domain.verdict import Status
 from uptimeo.probes.base import Probe, ProbeOptions
 from uptimeo.probes.registry import ProbeRegistry
@@ -185,6 +187,7 @@ def check(context: click.Context, url: str | None, **given: Unpack[_Given]) -> N
       uptimeo check https://example.com --warning 300 --critical 1000
       uptimeo check https://example.com/login -d '{}' --expect-status 401
       uptimeo check https://example.com/api -H "Authorization: Bearer $TOKEN"
+      uptimeo check https://example.com -H "X-Key: {{env:UPTIMEO_SECRET_T}}"
       uptimeo check https://10.0.0.7:8443/ --ca-file internal-ca.pem
       uptimeo check https://example.com -o http_version=2 -o tls.min_version=1.3
       uptimeo check https://example.com -o \\
@@ -229,7 +232,7 @@ def _refuse_contradictions(given: _Given) -> None:
 
 def _monitor(url: str, given: _Given, registry: ProbeRegistry) -> Monitor:
     """What the command line says, as if it were a row."""
-    options = _options_for(_probe_for(url, registry), url, given)
+    options, redactor = _options_for(_probe_for(url, registry), url, given)
     return Monitor(
         id=MonitorId(0),
         name=options.target,
@@ -242,6 +245,7 @@ def _monitor(url: str, given: _Given, registry: ProbeRegistry) -> Monitor:
         options=options,
         retries=given["retries"],
         retry_delay_ms=given["retry_delay_ms"],
+        redactor=redactor,
     )
 
 
@@ -257,7 +261,7 @@ def _probe_for(url: str, registry: ProbeRegistry) -> Probe[Any]:
     return probe
 
 
-def _options_for(probe: Probe[Any], url: str, given: _Given) -> ProbeOptions:
+def _options_for(probe: Probe[Any], url: str, given: _Given) -> tuple[ProbeOptions, Redactor]:
     """Only what was given is passed on: the defaults, and the fields, are the probe's."""
     wanted: dict[str, Any] = {
         "url": url,
@@ -276,11 +280,12 @@ def _options_for(probe: Probe[Any], url: str, given: _Given) -> ProbeOptions:
     options = given["options"]
     if "tls" in takes and "verify_tls" not in takes:
         options = (*options, *_within_tls(flags, options))
+    full, options, redactor = resolved_here(flags, options)
     try:
-        return validated(probe.options, flags, options)[0]
+        return validated(probe.options, full, options)[0], redactor
     except ValidationError as error:
-        scheme = url.partition("://")[0]
-        raise click.UsageError(complaint(error, scheme, flags)) from error
+        text = complaint(error, url.partition("://")[0], flags)
+        raise click.UsageError(redactor.text(text)) from error
 
 
 def _within_tls(flags: dict[str, Any], given: Sequence[GivenOption]) -> Iterator[GivenOption]:

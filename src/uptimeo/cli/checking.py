@@ -2,9 +2,9 @@
 
 import io
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
-from uptimeo.catalog.rows import to_monitor
+from uptimeo.catalog.rows import row_references, to_monitor
 from uptimeo.cli.database import find_conninfo
 from uptimeo.clock import ServerClock
 from uptimeo.domain.check import Check
@@ -16,10 +16,17 @@ from uptimeo.probes.running.attempts import Attempts, Shared
 from uptimeo.probes.running.places import HostPlaces
 from uptimeo.probes.running.references import References
 from uptimeo.probes.running.runner import CheckRunner
-from uptimeo.settings import read_exec_file, read_guard, read_references
+from uptimeo.settings import (
+    read_database,
+    read_exec_file,
+    read_guard,
+    read_references,
+    read_values,
+)
 from uptimeo.storage import monitor_edits as edits
 from uptimeo.storage.database import borrowed, make_pool, startup_errors
 from uptimeo.storage.schema import verify
+from uptimeo.storage.secrets import sealed_secrets
 from uptimeo.storage.signals import SignalStore
 from uptimeo.telemetry import json_log
 
@@ -48,10 +55,14 @@ async def check_row(key: int) -> Heartbeat:
                 with startup_errors():
                     await verify(connection)
                 found = await edits.monitor_row(connection, key)
-            if found is None:
-                raise FatalError(f"there is no monitor {key}: `uptimeo monitor list` shows them")
+                if found is None:
+                    text = f"there is no monitor {key}: `uptimeo monitor list` shows them"
+                    raise FatalError(text)
+                names = {each.name for each in row_references([found[0]])}
+                sealed = await sealed_secrets(connection, names, _datacenter(os.environ))
             try:
-                monitor = to_monitor(found[0], registry)
+                values = read_values(os.environ).read(row_references([found[0]]), sealed)
+                monitor = to_monitor(found[0], registry, values)
             except InvalidMonitorError as error:
                 raise FatalError(f"monitor {key} is not checked by anybody: {error}") from error
             shared = Shared(
@@ -66,7 +77,13 @@ async def check_row(key: int) -> Heartbeat:
 
 def _usual_guard() -> str:
     """What an agent has if nobody says anything: `uptimeo up` watches also its own host."""
-    return "default" if os.environ.get("DB_CONN_STRING") else "none"
+    return "none" if read_database(os.environ) is None else "default"
+
+
+def _datacenter(environment: Mapping[str, str]) -> DatacenterId | None:
+    """Whose secrets are used; without one, those for all datacenters."""
+    text = environment.get("DATACENTER_ID", "")
+    return DatacenterId(int(text)) if text.isdecimal() else None
 
 
 async def _check(monitor: Monitor, registry: ProbeRegistry, shared: Shared) -> Heartbeat:

@@ -18,6 +18,7 @@ from uptimeo.cli.migrate import migrate
 from uptimeo.cli.monitor import monitor
 from uptimeo.cli.probe_types import probe_types
 from uptimeo.cli.receive import receive
+from uptimeo.cli.secret import secret
 from uptimeo.cli.status import status
 from uptimeo.cli.up import up
 from uptimeo.domain.errors import FatalError, UptimeoError
@@ -38,8 +39,8 @@ def uptimeo(context: click.Context) -> None:
     One check:   uptimeo check https://example.org
     Production:  DB_CONN_STRING=postgresql://... DATACENTER_ID=1 uptimeo agent
 
-    Commands that need a database use DB_CONN_STRING, or without it the server of a running
-    `uptimeo up`.
+    Commands that need a database use DB_CONN_STRING, or DB_CONN_STRING_FILE, a file that holds
+    it; without them the server of a running `uptimeo up`.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -52,6 +53,7 @@ for command in (
     calibrate,
     monitor,
     probe_types,
+    secret,
     heartbeats,
     status,
     doctor,

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import TypeVar
 
 from uptimeo.domain.errors import FatalError
-from uptimeo.settings import default_data_dir
+from uptimeo.settings import default_data_dir, read_database
 from uptimeo.storage.database import Connection, connect, connection_string, startup_errors
 from uptimeo.storage.local import LocalServer
 from uptimeo.storage.schema import verify
@@ -18,15 +18,16 @@ T = TypeVar("T")
 
 
 def find_conninfo() -> str:
-    """The string of DB_CONN_STRING, else that of the running local server.
+    """The string of DB_CONN_STRING or its file, else that of the running local server.
 
     Raises FatalError that says how to have either.
     """
-    if given := os.environ.get("DB_CONN_STRING"):
+    if (given := read_database(os.environ)) is not None:
+        variable, text = given
         try:
-            return connection_string(given, _application())
+            return connection_string(text, _application())
         except FatalError as error:
-            raise FatalError(f"DB_CONN_STRING: {error}") from error
+            raise FatalError(f"{variable}: {error}") from error
     directory = default_data_dir(os.environ)
     server = LocalServer(directory)
     if not server.is_running():

@@ -8,7 +8,9 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from uptimeo.domain.text import REDACTED, is_secret_header
+from uptimeo.domain.redaction import is_sensitive_name
+from uptimeo.domain.references import references
+from uptimeo.domain.text import REDACTED
 
 _USER = re.compile(r"(?<=://)[^/?#\s]*@")
 _SECRET_PARAMETER = re.compile(
@@ -21,11 +23,8 @@ _SECRET_PAIR = re.compile(
     r"""("(?:\\.|[^"\\])*"?|'(?:''|\\.|[^'\\])*'?|[^\s&;,<]+)""",
     re.IGNORECASE,
 )
-_SECRET_NAMES = ("passw", "passphrase", "pwd")
 _SENT = ("send", "send_base64")
 _PEM = re.compile(r"-----BEGIN ([A-Z0-9 ]+)-----")
-# What has a secret's name and is none.
-_HARMLESS = ("_url", "_sha256", "_in")
 
 
 def masked_url(url: str) -> str:
@@ -39,17 +38,12 @@ def masked_value(value: Any, name: str = "") -> Any:
         return {str(key): masked_value(each, str(key)) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [masked_value(each, name) for each in value]
-    if value is not None and not isinstance(value, bool) and _is_secret(name):
-        return REDACTED
+    if value is not None and not isinstance(value, bool) and is_sensitive_name(name):
+        # A reference is no secret, but what stands beside it may be one.
+        return " ".join(str(each) for each in sorted(references(value))) or REDACTED
     if isinstance(value, str) and name in _SENT:
         return f"{REDACTED} ({len(value)} characters)"
     return _masked_text(value) if isinstance(value, str) else value
-
-
-def _is_secret(name: str) -> bool:
-    lower = name.lower()
-    named = is_secret_header(name) or any(word in lower for word in _SECRET_NAMES)
-    return named and not lower.endswith(_HARMLESS)
 
 
 def _masked_text(text: str) -> str:

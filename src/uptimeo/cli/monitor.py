@@ -1,11 +1,12 @@
 """`uptimeo monitor`: the config rows, from the command line."""
 
 import json
+from typing import Any
 
 import click
 from rich.console import Console
 
-from uptimeo.catalog.rows import to_monitor
+from uptimeo.catalog.rows import told_monitor
 from uptimeo.cli.database import with_database
 from uptimeo.cli.monitor_edit import add, edit
 from uptimeo.cli.monitor_history import history
@@ -16,6 +17,8 @@ from uptimeo.domain.monitor import Monitor
 from uptimeo.domain.text import one_line
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.storage import monitor_edits as edits
+from uptimeo.storage.database import Connection
+from uptimeo.storage.evidence import Evidence, last_failure
 from uptimeo.storage.monitors import MonitorRow
 
 
@@ -51,13 +54,27 @@ def list_(*, as_json: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="JSON instead of text.")
 @click.option("--reveal", is_flag=True, help="With passwords, tokens and what steps send.")
 def show(*, id: int, as_json: bool, reveal: bool) -> None:  # noqa: A002 - the name that --help shows
-    """Show the monitor ID as it is in force, with its defaults and without its secrets."""
-    found = with_database(lambda connection: edits.monitor_row(connection, id))
+    """Show the monitor ID as it is in force, with its defaults and its last failure.
+
+    Secrets are not shown, only where they are referred to.
+    """
+
+    async def work(connection: Connection) -> tuple[Any, Evidence | None]:
+        return await edits.monitor_row(connection, id), await last_failure(connection, id)
+
+    found, failure = with_database(work)
     if found is None:
         raise _unknown(id)
     row, codes = found
     read, reason = _read(row, ProbeRegistry.installed())
-    in_force = InForce(row=row, datacenters=codes, monitor=read, invalid=reason, revealed=reveal)
+    in_force = InForce(
+        row=row,
+        datacenters=codes,
+        monitor=read,
+        invalid=reason,
+        revealed=reveal,
+        last_failure=failure,
+    )
     if as_json:
         click.echo(json.dumps(in_force.as_json(), indent=2))
     else:
@@ -102,8 +119,8 @@ def _unknown(key: int) -> FatalError:
 
 
 def _read(row: MonitorRow, registry: ProbeRegistry) -> tuple[Monitor | None, str | None]:
-    """The monitor of a row, or why it is none."""
+    """The monitor of a row, or why it is none; neither if only an agent can tell."""
     try:
-        return to_monitor(row, registry), None
+        return told_monitor(row, registry), None
     except InvalidMonitorError as error:
         return None, str(error)

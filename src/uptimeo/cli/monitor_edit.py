@@ -8,9 +8,16 @@ from urllib.parse import urlsplit
 import click
 from pydantic import ValidationError
 
-from uptimeo.catalog.rows import to_monitor
+from uptimeo.catalog.rows import settled_faults, told_monitor
 from uptimeo.cli.database import with_database
-from uptimeo.cli.options import GivenOption, complaint, read_options, validated, without_credentials
+from uptimeo.cli.options import (
+    GivenOption,
+    complaint,
+    merged,
+    read_options,
+    validated,
+    without_credentials,
+)
 from uptimeo.cli.push import announce, push_options, read_push
 from uptimeo.cli.request import read_body, read_headers
 from uptimeo.domain.errors import FatalError, InvalidMonitorError
@@ -217,7 +224,7 @@ def _revised(
         raise click.UsageError(f"there is no probe type '{one_line(kind, 40)}'; there are: {known}")
     new = _with_request(new, given, probe)
     try:
-        to_monitor(new.as_row(), registry)
+        told_monitor(new.as_row(), registry)
     except InvalidMonitorError as error:
         raise click.UsageError(f"not a valid monitor: {error}") from error
     return new
@@ -248,7 +255,9 @@ def _with_request(
     try:
         _, values = validated(probe.options, flags, options, kept)
     except ValidationError as error:
-        raise click.UsageError(complaint(error, new.type.lower(), flags)) from error
+        values = merged(flags, options, kept)
+        if settled_faults(error, values):
+            raise click.UsageError(complaint(error, new.type.lower(), flags)) from error
     columns |= {column: values.pop(column) for column in columns if column in values}
     del values["url"]
     return replace(new, **columns, options=values)

@@ -2,7 +2,8 @@
 
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import UTC
 from textwrap import wrap
 from typing import Any
 
@@ -15,11 +16,13 @@ from uptimeo.cli.schemas import COLUMNS
 from uptimeo.domain.monitor import DEFAULT_TIMEOUT_MS, Monitor
 from uptimeo.domain.text import storable
 from uptimeo.probes.base import ProbeOptions
+from uptimeo.storage.evidence import Evidence
 from uptimeo.storage.monitors import MonitorRow
 
 _LABEL = 19
 _VALUE = 2000
 _WIDEST = 100
+_BODY = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +37,7 @@ class InForce:
     monitor: Monitor | None
     invalid: str | None
     revealed: bool = False
+    last_failure: Evidence | None = None
 
     @property
     def state(self) -> str:
@@ -101,6 +105,7 @@ class InForce:
             "request": self.request,
             "options": self.options,
             "defaults": self.defaults,
+            "last_failure": None if self.last_failure is None else _as_json(self.last_failure),
         }
 
 
@@ -127,6 +132,7 @@ class Sheet:
             {name: _text(value) for name, value in shown.request.items()},
             {name: _text(value) for name, value in _flat(shown.options)},
             {"by default": ", ".join(f"{k}={_text(v)}" for k, v in shown.defaults.items())},
+            _said_of_failure(shown.last_failure),
         )
         for group in groups:
             if any(group.values()):
@@ -160,8 +166,34 @@ def _said_of_checks(shown: InForce) -> dict[str, str]:
         "thresholds": ", ".join(limits) or "none",
         "retries": f"{row.retries}{delay}{' a failed try' if delay else ''}",
         "where": ", ".join(shown.datacenters) or "all datacenters",
-        "kept": "every body" if row.keep_body else "bodies of failures and changes",
+        "kept": "every answer" if row.keep_body else "failures and changes, for some days",
     }
+
+
+def _said_of_failure(failure: Evidence | None) -> dict[str, str]:
+    if failure is None:
+        return {}
+    when = f"{failure.scheduled_at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC in {failure.datacenter}"
+    said = {
+        "last failure": f"{when}: {failure.error_message or failure.status} ({failure.error_type})",
+        "tried": ", ".join(failure.addresses or ()),
+        "sent": _headers(failure.request_headers),
+        "received": _headers(failure.response_headers),
+        "body": _text(failure.response_body)[:_BODY] if failure.response_body else "",
+    }
+    if (certificate := failure.certificate) is not None:
+        ends = certificate.get("leaf_expires")
+        said["certificate"] = f"{certificate.get('subject')}, valid until {ends}"
+    return said
+
+
+def _headers(headers: Mapping[str, str] | None) -> str:
+    return "; ".join(f"{name}: {value}" for name, value in (headers or {}).items())
+
+
+def _as_json(failure: Evidence) -> dict[str, Any]:
+    when = failure.scheduled_at.astimezone(UTC).isoformat()
+    return asdict(failure) | {"scheduled_at": when}
 
 
 def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,7 +1,7 @@
 """How are options of a probe written on the command line, whatever its type?"""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,7 +71,7 @@ def validated(
             raise click.UsageError(f"--option {option.path[0]} and the flag for it: leave out one")
     as_text: set[tuple[str, ...]] = set()
     while True:
-        values = _merged({**kept, **flags}, given, as_text)
+        values = merged(flags, given, kept, as_text)
         try:
             return model.model_validate(values), values
         except ValidationError as error:
@@ -131,18 +131,22 @@ def _content(path: Path) -> str:
         raise click.BadParameter(f"'{path}' is not a text file") from error
 
 
-def _merged(
-    before: Mapping[str, Any], given: Sequence[GivenOption], as_text: set[tuple[str, ...]]
+def merged(
+    flags: Mapping[str, Any],
+    given: Sequence[GivenOption],
+    kept: Mapping[str, Any] = _NOTHING,
+    as_text: Collection[tuple[str, ...]] = (),
 ) -> dict[str, Any]:
-    merged = deepcopy(dict(before))
+    """The values that a row would hold; those at `as_text` are the texts that were given."""
+    values = deepcopy({**kept, **flags})
     for option in given:
-        inner = merged
+        inner = values
         for part in option.path[:-1]:
             if not isinstance(inner.get(part), dict):
                 inner[part] = {}
             inner = inner[part]
         inner[option.path[-1]] = option.text if option.path in as_text else option.value
-    return merged
+    return values
 
 
 def _is_ambiguous(option: GivenOption) -> bool:

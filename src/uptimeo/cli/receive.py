@@ -3,7 +3,6 @@
 import asyncio
 import os
 import sys
-from dataclasses import replace
 
 import click
 
@@ -26,6 +25,7 @@ def receive() -> None:
 
     \b
     DB_CONN_STRING            PostgreSQL 17 or newer, as a libpq URI
+    DB_CONN_STRING_FILE       or a file that holds it
     UPTIMEO_RECEIVE_ADDRESS   where to listen      (default: 127.0.0.1:8025)
     UPTIMEO_RECEIVE_URL       how jobs reach it, for `uptimeo monitor add push`
 
@@ -37,8 +37,7 @@ def receive() -> None:
     log = json_log(sys.stdout, level="INFO")
     try:
         settings = read_receiver_settings(os.environ)
-        settings = replace(settings, db_conn_string=find_conninfo())
-        asyncio.run(run_receiver(settings, log))
+        asyncio.run(run_receiver(settings, find_conninfo(), log))
     except FatalError as error:
         log.start_refused(" ".join(str(error).split()))
         sys.exit(2)

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import socket
 import sys
 from contextlib import AsyncExitStack, ExitStack, suppress
 from datetime import UTC, datetime
@@ -16,7 +17,7 @@ from rich.live import Live
 from uptimeo.agent import run_agent
 from uptimeo.cli.agent import agent_log
 from uptimeo.cli.tables import states_table
-from uptimeo.cli.up_receiver import Beside, Listening, listening
+from uptimeo.cli.up_receiver import Beside, listening
 from uptimeo.demo.monitors import (
     DEMO_SCHEDULES,
     DemoMonitor,
@@ -26,7 +27,7 @@ from uptimeo.demo.monitors import (
 )
 from uptimeo.demo.process import DemoProcess
 from uptimeo.domain.errors import UptimeoError
-from uptimeo.settings import Settings, default_data_dir, read_settings
+from uptimeo.settings import Settings, default_data_dir, read_database, read_settings
 from uptimeo.storage import schema
 from uptimeo.storage.database import connect, connection_string
 from uptimeo.storage.local import LocalServer
@@ -63,7 +64,7 @@ def up(*, demo: bool, data_dir: Path | None) -> None:
     if live:
         environment.setdefault("LOG_HEARTBEATS", "changes")
     with suppress(KeyboardInterrupt), ExitStack() as closing:
-        alone = not environment.get("DB_CONN_STRING")
+        alone = read_database(environment) is None
         if alone:
             server = LocalServer(directory)
             closing.callback(server.stop)
@@ -86,7 +87,7 @@ def _open_log(closing: ExitStack, path: Path) -> TextIO:
 
 async def _run(
     settings: Settings,
-    receiver: Listening | None,
+    receiver: socket.socket | None,
     *,
     demo: bool,
     log: TextIO,
@@ -103,7 +104,7 @@ async def _run(
             view = asyncio.create_task(_view(settings, console), name="view")
             closing.push_async_callback(_end, view)
         if receiver is not None:
-            beside = Beside(receiver, agent_log(settings, "", log))
+            beside = Beside(receiver, settings.db_conn_string, agent_log(settings, "", log))
             closing.push_async_callback(beside.aclose)
         await run_agent(settings, lambda code: agent_log(settings, code, log))
 

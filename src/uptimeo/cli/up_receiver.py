@@ -5,13 +5,12 @@ import signal
 import socket
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
 
 import click
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.receiver import address_of, listen, receive
-from uptimeo.receiver.settings import ADDRESS, URL, ReceiverSettings, read_receiver_settings
+from uptimeo.receiver.settings import ADDRESS, URL, read_receiver_settings
 from uptimeo.telemetry import Log
 
 # What its end may take, after that of the agent.
@@ -20,15 +19,7 @@ _PATIENCE_S = 0.5
 Keep = Callable[[AbstractContextManager[socket.socket]], socket.socket]
 
 
-@dataclass(frozen=True, slots=True)
-class Listening:
-    """A receiver's settings, and the socket that it has already."""
-
-    settings: ReceiverSettings
-    socket: socket.socket
-
-
-def listening(environment: Mapping[str, str], keep: Keep, *, alone: bool) -> Listening | None:
+def listening(environment: Mapping[str, str], keep: Keep, *, alone: bool) -> socket.socket | None:
     """Take the receiver's address, and say where jobs signal; None if there shall be no receiver.
 
     `alone` is a database of our own, which has no other receiver: in another one, one that nobody
@@ -49,15 +40,15 @@ def listening(environment: Mapping[str, str], keep: Keep, *, alone: bool) -> Lis
         return None
     url = settings.url if environment.get(URL, "").strip() else f"http://{address_of(opened)}"
     click.echo(f"Jobs signal at {url}/ping/TOKEN: `uptimeo monitor add push`", err=True)
-    return Listening(settings, opened)
+    return opened
 
 
 class Beside:
     """A receiver that runs while the agent does. If it dies of a bug, the agent stops in order."""
 
-    def __init__(self, given: Listening, log: Log) -> None:
+    def __init__(self, listening: socket.socket, database: str, log: Log) -> None:
         self._stop = asyncio.Event()
-        work = receive(given.settings, given.socket, log, self._stop)
+        work = receive(database, listening, log, self._stop)
         self._task = asyncio.create_task(work, name="receiver")
         self._task.add_done_callback(self._ended)
 

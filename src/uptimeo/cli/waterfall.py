@@ -54,7 +54,7 @@ class Waterfall:
     def of(cls, beat: Heartbeat) -> "Waterfall":
         """That of a heartbeat."""
         return cls(
-            target=masked_url(beat.monitor.target),
+            target=beat.monitor.redactor.text(masked_url(beat.monitor.target)),
             result=beat.result,
             status=beat.status,
             thresholds=beat.monitor.thresholds,
@@ -295,7 +295,8 @@ def _line(*parts: str | tuple[str, str]) -> Text:
 
 def beat_as_json(beat: Heartbeat) -> dict[str, object]:
     """A check as one object, with the tries that it took."""
-    shown = result_as_json(beat.result, beat.status, masked_url(beat.monitor.target))
+    target = beat.monitor.redactor.text(masked_url(beat.monitor.target))
+    shown = result_as_json(beat.result, beat.status, target)
     return shown | {
         "type": beat.monitor.type,
         "attempts": beat.attempts,

@@ -22,3 +22,7 @@ class RejectedError(UptimeoError):
 
 class InvalidMonitorError(UptimeoError):
     """A config row that cannot become a monitor; the message is the reason shown to its owner."""
+
+
+class SealError(UptimeoError):
+    """A sealed secret that cannot be opened here; the message says why, and holds no value."""

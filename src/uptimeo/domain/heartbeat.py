@@ -5,10 +5,12 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
-from uptimeo.domain.details import FailedAttempt, details
+from uptimeo.domain.details import FailedAttempt, details, storable_json
 from uptimeo.domain.monitor import DatacenterId, Monitor
+from uptimeo.domain.redaction import Redactor
 from uptimeo.domain.result import Exchange, Phases, ProbeResult
 from uptimeo.domain.text import one_line, storable, storable_body, storable_headers
 from uptimeo.domain.verdict import Status, success
@@ -16,6 +18,7 @@ from uptimeo.domain.verdict import Status, success
 _SHORT = 50
 _PHASE = 10
 _MESSAGE = 500
+_MOST_ADDRESSES = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,12 +31,20 @@ class Origin:
     holder: str
 
 
+class EvidenceReason(StrEnum):
+    """Why headers, body, addresses and certificate of a check are kept for some days."""
+
+    FAILURE = "failure"
+    CHANGE = "change"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Heartbeat:
     """The record of one check. (monitor, datacenter, scheduled_at) is its natural key.
 
     `scheduled_at` is the slot, computed; `executed_at` is when the probe started, measured;
-    both are UTC by the database's clock. `evidence` says whether headers and body are kept.
+    both are UTC by the database's clock. `evidence` says why more is kept than the figures, None
+    that it is not. No secret of the monitor is in `result` and `failed_attempts`.
     `failed_attempts` are the tries before the one whose result this is; `lag_ms` is how late our
     own event loop was during it, if that was late enough to doubt its figures.
     """
@@ -46,7 +57,7 @@ class Heartbeat:
     attempts: int
     status: Status
     result: ProbeResult
-    evidence: bool
+    evidence: EvidenceReason | None
     failed_attempts: tuple[FailedAttempt, ...] = ()
     lag_ms: float | None = None
 
@@ -98,7 +109,14 @@ def to_wire(beat: Heartbeat) -> str:
         row["failed_phase"] = _failed_phase(result.failure.phase)
     row["details"] = details(result.phases, result.facts, beat.failed_attempts, beat.lag_ms)
     if result.exchange is not None:
-        row |= _exchange(result.exchange, evidence=beat.evidence)
+        row |= _exchange(result.exchange)
+        if monitor.keep_body:
+            row |= {
+                f"raw_{name}": value
+                for name, value in _kept(result.exchange, monitor.redactor).items()
+            }
+    if beat.evidence is not None:
+        row["evidence"] = _evidence(beat, beat.evidence)
     present = {key: value for key, value in row.items() if value is not None}
     return json.dumps(present, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
@@ -115,8 +133,8 @@ def _phases(phases: Phases) -> dict[str, Any]:
     }
 
 
-def _exchange(exchange: Exchange, *, evidence: bool) -> dict[str, Any]:
-    row: dict[str, Any] = {
+def _exchange(exchange: Exchange) -> dict[str, Any]:
+    return {
         "response_status_code": exchange.status_code,
         "response_size_bytes": exchange.size_bytes,
         "response_content_type": _short(exchange.header("content-type")),
@@ -126,14 +144,34 @@ def _exchange(exchange: Exchange, *, evidence: bool) -> dict[str, Any]:
         ),
         "http_version": _short(exchange.http_version),
     }
-    if evidence:
-        row["raw_request_headers"] = storable_headers(exchange.request_headers)
-        row["raw_response_headers"] = storable_headers(exchange.response_headers)
-        if exchange.body_start:
-            row["raw_response_body"] = storable_body(
-                exchange.body_start, truncated=exchange.body_truncated
-            )
+
+
+def _kept(exchange: Exchange, redactor: Redactor) -> dict[str, Any]:
+    """Headers and body: 4 KiB of headers each way, 16 KiB of body."""
+    row: dict[str, Any] = {
+        "request_headers": storable_headers(exchange.request_headers),
+        "response_headers": storable_headers(exchange.response_headers),
+    }
+    if exchange.body_start:
+        body = storable_body(exchange.body_start, truncated=exchange.body_truncated)
+        # Once more, for what was escaped twice before it was parsed.
+        row["response_body"] = redactor.value(body)
     return row
+
+
+def _evidence(beat: Heartbeat, reason: EvidenceReason) -> dict[str, Any]:
+    """What is kept beside the row, and not in it as well."""
+    result = beat.result
+    addresses = result.addresses or tuple(filter(None, (result.resolved_ip,)))
+    row: dict[str, Any] = {
+        "reason": reason.value,
+        "addresses": [storable(address, 100) for address in addresses[:_MOST_ADDRESSES]],
+    }
+    if result.exchange is not None and not beat.monitor.keep_body:
+        row |= _kept(result.exchange, beat.monitor.redactor)
+    if result.certificate and "certificate" not in result.facts:
+        row["certificate"] = storable_json(result.certificate)
+    return {key: value for key, value in row.items() if value not in ({}, [])}
 
 
 def _failed_phase(phase: str | None) -> str | None:

@@ -1,7 +1,9 @@
 """What is a monitor?"""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NewType
+
+from uptimeo.domain.redaction import Redactor
 
 MonitorId = NewType("MonitorId", int)
 DatacenterId = NewType("DatacenterId", int)
@@ -23,20 +25,22 @@ class Monitor:
 
     `options` is the model of the probe type (`uptimeo.probes.base.ProbeOptions`); only that
     probe looks inside. A target that fails is tried up to `retries` times more within its slot,
-    each time after the delay. Two equal monitors ask for exactly the same checks.
+    each time after the delay. `redactor` knows the secrets in `options` and `target`. Two equal
+    monitors ask for exactly the same checks.
     """
 
     id: MonitorId
     name: str
     type: str
-    target: str
+    target: str = field(repr=False)
     interval_s: int
     timeout_ms: int
     thresholds: Thresholds
     keep_body: bool
-    options: object
+    options: object = field(repr=False)
     retries: int = 0
     retry_delay_ms: int = 0
+    redactor: Redactor = field(default_factory=Redactor)
 
 
 def effective_timeout_ms(wanted_ms: int | None, interval_s: int) -> int:

@@ -207,6 +207,8 @@ class ProbeResult:
     `ttfb_ms` runs from the start of the check to the first byte of the last hop. `facts` is what
     else is worth keeping, as JSON by name: a certificate, packets lost, assertions. What is stored
     of it is bounded. `degraded` says that the target is up, but told itself that it is not well.
+    `addresses` were tried, in that order; `certificate` is what TLS agreed on, also when it is no
+    news and so not among the facts: both are for the evidence.
     ValueError for a name that the agent uses itself (`RESERVED_FACTS`).
     """
 
@@ -218,6 +220,8 @@ class ProbeResult:
     failure: Failure | None = None
     facts: Mapping[str, Any] = field(default_factory=dict)
     degraded: bool = False
+    addresses: tuple[str, ...] = ()
+    certificate: Mapping[str, Any] | None = None
 
     def __post_init__(self) -> None:
         if taken := sorted(RESERVED_FACTS & self.facts.keys()):

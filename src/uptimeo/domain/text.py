@@ -19,9 +19,17 @@ SECRET_HEADERS = frozenset(
         "api-key",
         "apikey",
         "private-token",
+        "set-cookie2",
+        "x-auth-key",
+        "x-functions-key",
+        "ocp-apim-subscription-key",
+        "authentication-info",
     }
 )
-_SECRET_WORDS = ("token", "secret", "password", "api-key", "apikey")
+_SECRET_WORDS = ("token", "secret", "password", "passwd", "api-key", "apikey", "session-id")
+_URL_HEADERS = frozenset({"location", "content-location", "referer", "refresh", "link"})
+_URL_USER = re.compile(r"(?<=://)[^/?#\s]*@")
+_QUERY_VALUE = re.compile(r"([?&][^=&#\s>]*=)[^&#\s>]*")
 _MAX_JSON_DEPTH = 64
 
 
@@ -55,17 +63,28 @@ def masked(connection: str) -> str:
 
 
 def storable_headers(headers: tuple[tuple[str, str], ...], limit: int = 4096) -> dict[str, str]:
-    """Headers for a jsonb column: secrets redacted, repeats joined, `limit` characters in all."""
+    """Headers for a jsonb column: secrets redacted, repeats joined, `limit` characters in all.
+
+    Of a URL, the values in its query and its user and password count as secrets.
+    """
     kept: dict[str, str] = {}
     left = limit
     for name, value in headers:
         key = storable(name, 100)
-        shown = REDACTED if is_secret_header(name) else storable(value, 1000)
+        shown = _shown_header(name, value)
         left -= len(key) + len(shown) + (len(", ") if key in kept else 0)
         if left < 0:
             break
         kept[key] = f"{kept[key]}, {shown}" if key in kept else shown
     return kept
+
+
+def _shown_header(name: str, value: str) -> str:
+    if is_secret_header(name):
+        return REDACTED
+    if name.lower() in _URL_HEADERS:
+        value = _QUERY_VALUE.sub(rf"\1{REDACTED}", _URL_USER.sub(REDACTED + "@", value))
+    return storable(value, 1000)
 
 
 def storable_body(body: bytes, *, truncated: bool, limit: int = 16_384) -> Any:

@@ -17,26 +17,27 @@ from uptimeo.tasks import cancel_all
 from uptimeo.telemetry import Log
 
 _PATIENCE_S = 1.0
+_APPLICATION = "uptimeo receive"
 
 
-async def run_receiver(settings: ReceiverSettings, log: Log) -> None:
+async def run_receiver(settings: ReceiverSettings, database: str, log: Log) -> None:
     """Run until SIGTERM or SIGINT. A database that is away is waited for, and told to callers.
+
+    `database` is a libpq URI or keyword string.
 
     Raises FatalError when the address or the database makes a start impossible.
     """
-    await _verify(_conninfo(settings))
+    await _verify(connection_string(database, _APPLICATION))
     stop = asyncio.Event()
     with listen(settings) as listening:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await receive(settings, listening, log, stop)
+        await receive(database, listening, log, stop)
 
 
-async def receive(
-    settings: ReceiverSettings, listening: socket.socket, log: Log, stop: asyncio.Event
-) -> None:
+async def receive(database: str, listening: socket.socket, log: Log, stop: asyncio.Event) -> None:
     """Take signals on that socket until `stop`, when those under way are answered first."""
-    pool = make_pool(_conninfo(settings), size=4)
+    pool = make_pool(connection_string(database, _APPLICATION), size=4)
     store = SignalStore(pool)
     attendance = Attendance(store, f"{socket.gethostname()}:{os.getpid()}", log)
     await pool.open()
@@ -63,10 +64,6 @@ def address_of(listening: socket.socket) -> str:
     """HOST:PORT of that socket."""
     host, port = listening.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def _conninfo(settings: ReceiverSettings) -> str:
-    return connection_string(settings.db_conn_string, "uptimeo receive")
 
 
 async def _run(

@@ -12,11 +12,10 @@ _DEFAULT_ADDRESS = "127.0.0.1:8025"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReceiverSettings:
-    """Where to listen, which database, and under which URL jobs reach the receiver."""
+    """Where to listen, and under which URL jobs reach the receiver."""
 
     host: str
     port: int
-    db_conn_string: str
     url: str
 
     def ping_url(self, token: str) -> str:
@@ -31,9 +30,7 @@ def read_receiver_settings(environment: Mapping[str, str]) -> ReceiverSettings:
     url = environment.get(URL, "").strip().rstrip("/") or f"http://{shown}:{port}"
     if not url.startswith(("http://", "https://")):
         raise FatalError(f"{URL}: {url!r} is wrong; expected: a URL such as https://ping.example")
-    return ReceiverSettings(
-        host=host, port=port, db_conn_string=environment.get("DB_CONN_STRING", ""), url=url
-    )
+    return ReceiverSettings(host=host, port=port, url=url)
 
 
 def _address(text: str) -> tuple[str, int]:

@@ -12,7 +12,9 @@ _INGEST = """
 SELECT inserted, duplicate, aside_positions, aside_reasons FROM heartbeats_ingest(%s, %s::jsonb)
 """
 _SET_ASIDE = "SELECT heartbeat_set_aside(%s, %s, %s)"
-_ENSURE_PARTITIONS = "SELECT partitions_ensure('api_heartbeats')"
+_ENSURE_PARTITIONS = "SELECT partitions_ensure(%s)"
+# In this order, each by itself: heartbeats must not wait for what may be missing.
+_CUT = ("api_heartbeats", "heartbeat_evidence")
 _HAS_TODAY = """
 SELECT to_regclass('api_heartbeats_' || to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYYMMDD'))
        IS NOT NULL
@@ -60,8 +62,11 @@ class HeartbeatStore:
 
 async def ensure_partitions(connection: Connection) -> list[str]:
     """As the method, on that connection, before there is a pool; raises errors of psycopg."""
-    cursor = await connection.execute(_ENSURE_PARTITIONS)
-    return [name for (name,) in await cursor.fetchall()]
+    made = []
+    for parent in _CUT:
+        cursor = await connection.execute(_ENSURE_PARTITIONS, (parent,))
+        made += [name for (name,) in await cursor.fetchall()]
+    return made
 
 
 async def has_partition_today(connection: Connection) -> bool:

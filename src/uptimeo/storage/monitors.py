@@ -1,6 +1,6 @@
 """The config rows of monitors: read by agents, written by the command line."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +8,9 @@ from psycopg.rows import class_row
 from psycopg.types.json import Jsonb
 
 from uptimeo.domain.monitor import DatacenterId, MonitorId
+from uptimeo.domain.secret import SealedSecret
 from uptimeo.storage.database import Pool, borrowed
+from uptimeo.storage.secrets import sealed_secrets
 
 COLUMNS = """
 SELECT m.id, m.name, m.type, m.method, m.url, m.headers, m.body, m.options, m.enabled,
@@ -74,6 +76,11 @@ class MonitorStore:
             cursor = connection.cursor(row_factory=class_row(MonitorRow))
             await cursor.execute(_OF_DATACENTER, (self._datacenter,))
             return await cursor.fetchall()
+
+    async def sealed(self, names: Collection[str]) -> list[SealedSecret]:
+        """The secrets of these names that are for the datacenter, or for all of them."""
+        async with borrowed(self._pool) as connection:
+            return await sealed_secrets(connection, names, self._datacenter)
 
     async def record_errors(
         self, errors: Mapping[MonitorId, str], valid: Iterable[MonitorId]

@@ -76,6 +76,7 @@ def result_of(
         phases=replace(measured.phases, redirect=before_ms if earlier else None),
         ttfb_ms=None if measured.ttfb_ms is None else before_ms + measured.ttfb_ms,
         resolved_ip=last.ip,
+        addresses=tuple(each for hop in hops if hop.transfer for each in hop.transfer.tried),
         failure=failure,
         exchange=_exchange(last.request, transfer),
         facts=({"hops": [hop.as_facts() for hop in hops]} if earlier else {}) | dict(facts),

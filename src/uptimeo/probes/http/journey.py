@@ -14,7 +14,6 @@ from uptimeo.probes.base import (
     ProbeResult,
     TargetError,
     Timeline,
-    TlsFacts,
 )
 from uptimeo.probes.curl import CurlClient, Fault, Request, Transfer
 from uptimeo.probes.curl.marks import PROXY
@@ -125,7 +124,7 @@ class Journey:
     async def _concluded(self, hop: Hop, failure: Failure | None) -> ProbeResult:
         result = result_of(self._hops, failure)
         if hop.transfer is None:
-            return replace(result, facts={**result.facts, **self._facts(None, (), failure)})
+            return replace(result, facts={**result.facts, **self._facts({}, (), failure)})
         seen = await self._shared.certificates.facts(
             hop.transfer.handshake,
             hop.request.tls,
@@ -137,11 +136,15 @@ class Journey:
             results, failure = await asserted(
                 self._options, self._context, hop, result, seen.certificate
             )
-        facts = {**result.facts, **self._facts(seen, results, failure)}
-        return replace(result, failure=failure, facts=facts)
+        agreed = seen.as_facts()
+        facts = {**result.facts, **self._facts(agreed, results, failure)}
+        return replace(result, failure=failure, facts=facts, certificate=agreed.get("certificate"))
 
     def _facts(
-        self, tls: TlsFacts | None, results: tuple[AssertionResult, ...], failure: Failure | None
+        self,
+        agreed: Mapping[str, Any],
+        results: tuple[AssertionResult, ...],
+        failure: Failure | None,
     ) -> Mapping[str, Any]:
         """What is worth keeping: news, and all that has to do with a failure."""
         facts: dict[str, Any] = {}
@@ -151,7 +154,6 @@ class Journey:
         verdicts = [result.ok for result in results]
         if judged and (self._is_news("assertions", verdicts) or failure is not None):
             facts["assertions"] = judged
-        agreed = tls.as_facts() if tls is not None else {}
         failed = failure is not None and failure.type in _ABOUT_TLS
         if agreed and (failed or self._is_news("tls", agreed)):
             facts |= agreed

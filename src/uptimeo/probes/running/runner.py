@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from uptimeo.clock import ServerClock
 from uptimeo.domain.check import Check
 from uptimeo.domain.details import FailedAttempt
-from uptimeo.domain.heartbeat import Heartbeat, Origin
+from uptimeo.domain.heartbeat import EvidenceReason, Heartbeat, Origin
 from uptimeo.domain.monitor import MonitorId
 from uptimeo.domain.result import ErrorType, ProbeResult, our_fault
 from uptimeo.domain.verdict import Status, judge
@@ -41,7 +41,7 @@ class _Course:
 
 
 class CheckRunner:
-    """Runs checks and hands each heartbeat to `emit`, which must not block.
+    """Runs checks and hands each heartbeat, without secrets, to `emit`, which must not block.
 
     `permit` answers with the leadership under which a try may start at this moment, or None: it
     is asked again after every wait.
@@ -141,7 +141,7 @@ class CheckRunner:
     ) -> None:
         monitor = check.monitor
         status = judge(result, monitor.thresholds, stalled_ms=course.lag.total_ms)
-        changed = self._last.get(monitor.id) is not status
+        evidence = _why_evidence(self._last.get(monitor.id), status)
         self._last[monitor.id] = status
         late = course.started - check.scheduled_at
         self._emit(
@@ -153,9 +153,18 @@ class CheckRunner:
                 queue_ms=max(0.0, late.total_seconds() * 1000),
                 attempts=len(course.failed) + 1 if attempts is None else attempts,
                 status=status,
-                result=result,
-                evidence=monitor.keep_body or changed or status in (Status.DOWN, Status.UNKNOWN),
-                failed_attempts=tuple(course.failed),
+                result=monitor.redactor.result(result),
+                evidence=evidence,
+                failed_attempts=tuple(
+                    replace(each, failure=monitor.redactor.failure(each.failure))
+                    for each in course.failed
+                ),
                 lag_ms=course.lag.worst_ms or None,
             )
         )
+
+
+def _why_evidence(before: Status | None, status: Status) -> EvidenceReason | None:
+    if status in (Status.DOWN, Status.UNKNOWN):
+        return EvidenceReason.FAILURE
+    return None if before is status else EvidenceReason.CHANGE

@@ -1,6 +1,7 @@
 -- Stores a batch of heartbeats, a JSON array, in one statement and one transaction.
 -- Fence: a heartbeat of term T is good if it was executed before term T+1 began, whenever it
 -- arrives. Ended terms never change, so no lock is needed. The natural key removes doubles.
+-- What is kept beside a heartbeat goes to `heartbeat_evidence` if there is a partition for it.
 -- Every row sent is counted exactly once in the answer; positions in the batch begin at 0.
 CREATE OR REPLACE FUNCTION heartbeats_ingest(p_datacenter int, p_batch jsonb)
 RETURNS TABLE (inserted int, duplicate int, aside_positions int[], aside_reasons text[])
@@ -31,7 +32,7 @@ BEGIN
             failed_phase varchar(10), error_type varchar(50), resolved_ip inet,
             response_content_type varchar(50), response_server varchar(50),
             response_cache_status varchar(50), error_message text, raw_request_headers jsonb,
-            raw_response_headers jsonb, raw_response_body jsonb, details jsonb)
+            raw_response_headers jsonb, raw_response_body jsonb, details jsonb, evidence jsonb)
         LEFT JOIN agent_terms t ON t.datacenter_id = p_datacenter
             AND t.term = x.term AND t.holder = x.holder
         LEFT JOIN agent_terms next ON next.datacenter_id = p_datacenter AND next.term = x.term + 1
@@ -56,7 +57,27 @@ BEGIN
         FROM src WHERE bad IS NULL
         ORDER BY scheduled_at
         ON CONFLICT (monitor_id, datacenter_id, scheduled_at) DO NOTHING
-        RETURNING 1
+        RETURNING monitor_id, scheduled_at, executed_at
+    ), kept AS (
+        -- Only of rows that were stored, and never a reason to refuse one.
+        INSERT INTO heartbeat_evidence (
+            monitor_id, datacenter_id, scheduled_at, reason, addresses, request_headers,
+            response_headers, response_body, certificate)
+        SELECT s.monitor_id, p_datacenter, s.scheduled_at, left(coalesce(k.reason, '?'), 20),
+            CASE jsonb_typeof(k.addresses)
+                WHEN 'array' THEN ARRAY(SELECT jsonb_array_elements_text(k.addresses)) END,
+            k.request_headers, k.response_headers, k.response_body, k.certificate
+        FROM src s
+        JOIN ins ON ins.monitor_id = s.monitor_id AND ins.scheduled_at = s.scheduled_at
+            AND ins.executed_at = s.executed_at AT TIME ZONE 'UTC'
+        CROSS JOIN LATERAL jsonb_to_record(s.evidence) AS k (
+            reason text, addresses jsonb, request_headers jsonb, response_headers jsonb,
+            response_body jsonb, certificate jsonb)
+        WHERE s.bad IS NULL AND jsonb_typeof(s.evidence) = 'object' AND EXISTS (
+            SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+            WHERE i.inhparent = 'heartbeat_evidence'::regclass AND c.relname =
+                'heartbeat_evidence_' || to_char(s.scheduled_at AT TIME ZONE 'UTC', 'YYYYMMDD'))
+        ON CONFLICT DO NOTHING
     ), aside AS (
         INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload)
         SELECT p_datacenter, bad, payload::text FROM src WHERE bad IS NOT NULL
