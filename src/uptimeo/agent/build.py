@@ -16,8 +16,10 @@ from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.writer import HeartbeatWriter
 from uptimeo.leader.election import Election
 from uptimeo.leader.elector import Elector, LeaseTiming, OfflineMode, Standing
+from uptimeo.leader.maintenance import MAINTENANCE_TIMING, Maintenance
 from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
-from uptimeo.leader.partitions import PartitionKeeper
+from uptimeo.leader.news import datacenter_news, maintenance_news
+from uptimeo.leader.partitions import PartitionChores
 from uptimeo.leader.peers import Peers
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.succession import Succession
@@ -33,8 +35,9 @@ from uptimeo.storage.changes import ChangeNotices
 from uptimeo.storage.database import Pool, make_pool
 from uptimeo.storage.heartbeats import HeartbeatStore
 from uptimeo.storage.instances import InstanceStore
-from uptimeo.storage.lease import Lease
+from uptimeo.storage.lease import MAINTENANCE, Lease, MaintenanceLease
 from uptimeo.storage.monitors import MonitorStore
+from uptimeo.storage.partitions import PartitionStore
 from uptimeo.storage.signals import SignalStore
 from uptimeo.telemetry import Log
 
@@ -55,7 +58,9 @@ class Agent:
     watcher: CatalogWatcher
     scheduler: Scheduler
     writer: HeartbeatWriter
-    partitions: PartitionKeeper
+    maintenance_election: Election
+    maintenance: Maintenance
+    partitions: PartitionChores
     presence: PresenceReporter
 
 
@@ -90,6 +95,8 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         catch_up=scheduler.catch_up,
         announce=presence.hurry,
     )
+    maintenance_election = _maintenance_candidacy(settings, pool, welcome, log)
+    partitions = PartitionChores(partitions=PartitionStore(pool), log=log)
     return Agent(
         pool=pool,
         references=references,
@@ -103,7 +110,11 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         watcher=watcher,
         scheduler=scheduler,
         writer=writer,
-        partitions=PartitionKeeper(make=store.ensure_partitions, log=log),
+        maintenance_election=maintenance_election,
+        maintenance=Maintenance(
+            tenure=maintenance_election, chores=[*partitions.chores()], log=log
+        ),
+        partitions=partitions,
         presence=presence,
     )
 
@@ -167,9 +178,22 @@ def _candidacy(
         elector=elector,
         store=lease,
         clock=clock,
-        log=log,
+        tell=datacenter_news(log, datacenter),
     )
     return lease, election
+
+
+def _maintenance_candidacy(settings: Settings, pool: Pool, welcome: Welcome, log: Log) -> Election:
+    """Apart from the datacenter's in everything: its answers set no clock that checks go by."""
+    ttl = timedelta(seconds=MAINTENANCE_TIMING.ttl)
+    return Election(
+        datacenter=MAINTENANCE,
+        agent_id=welcome.agent_id,
+        elector=Elector(MAINTENANCE_TIMING, OfflineMode.STRICT, uuid4),
+        store=MaintenanceLease(pool, settings.instance, ttl),
+        clock=ServerClock(),
+        tell=maintenance_news(log),
+    )
 
 
 def _scheduler(
