@@ -43,6 +43,15 @@ from uptimeo.telemetry import Log
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """What this agent does for the whole installation while it holds the lease of that."""
+
+    election: Election
+    maintenance: Maintenance
+    partitions: PartitionChores
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
     """The parts that run and have to be stopped."""
 
@@ -58,9 +67,7 @@ class Agent:
     watcher: CatalogWatcher
     scheduler: Scheduler
     writer: HeartbeatWriter
-    maintenance_election: Election
-    maintenance: Maintenance
-    partitions: PartitionChores
+    upkeep: Upkeep
     presence: PresenceReporter
 
 
@@ -95,8 +102,6 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         catch_up=scheduler.catch_up,
         announce=presence.hurry,
     )
-    maintenance_election = _maintenance_candidacy(settings, pool, welcome, log)
-    partitions = PartitionChores(partitions=PartitionStore(pool), log=log)
     return Agent(
         pool=pool,
         references=references,
@@ -110,11 +115,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         watcher=watcher,
         scheduler=scheduler,
         writer=writer,
-        maintenance_election=maintenance_election,
-        maintenance=Maintenance(
-            tenure=maintenance_election, chores=[*partitions.chores()], log=log
-        ),
-        partitions=partitions,
+        upkeep=_upkeep(settings, pool, welcome, log),
         presence=presence,
     )
 
@@ -183,16 +184,24 @@ def _candidacy(
     return lease, election
 
 
-def _maintenance_candidacy(settings: Settings, pool: Pool, welcome: Welcome, log: Log) -> Election:
-    """Apart from the datacenter's in everything: its answers set no clock that checks go by."""
-    ttl = timedelta(seconds=MAINTENANCE_TIMING.ttl)
-    return Election(
+def _upkeep(settings: Settings, pool: Pool, welcome: Welcome, log: Log) -> Upkeep:
+    """Apart from the datacenter's election in everything: its answers set no clock of checks."""
+    election = Election(
         datacenter=MAINTENANCE,
         agent_id=welcome.agent_id,
         elector=Elector(MAINTENANCE_TIMING, OfflineMode.STRICT, uuid4),
-        store=MaintenanceLease(pool, settings.instance, ttl),
+        store=MaintenanceLease(pool, settings.instance, timedelta(seconds=MAINTENANCE_TIMING.ttl)),
         clock=ServerClock(),
         tell=maintenance_news(log),
+    )
+    partitions = PartitionChores(partitions=PartitionStore(pool), log=log)
+    chores = [
+        *partitions.chores(),
+    ]
+    return Upkeep(
+        election=election,
+        maintenance=Maintenance(tenure=election, chores=chores, log=log),
+        partitions=partitions,
     )
 
 

@@ -50,8 +50,8 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
         "scheduler": agent.scheduler.run(),
         "spool": agent.writer.commit(),
         "sender": agent.writer.send(),
-        "maintenance_election": agent.maintenance_election.run(),
-        "maintenance": agent.maintenance.run(),
+        "maintenance_election": agent.upkeep.election.run(),
+        "maintenance": agent.upkeep.maintenance.run(),
         "succession": agent.succession.run(),
         "presence": agent.presence.run(),
         "references": agent.references.run(),
@@ -95,7 +95,7 @@ async def _stop(agent: Agent, tasks: Mapping[str, "asyncio.Future[None]"], log: 
     unsent = await agent.writer.finish(_LAST_SEND_S)
     # Together: each of them waits in vain for a database that hangs.
     await asyncio.gather(
-        _hand_over(agent), agent.maintenance_election.stop(), agent.presence.stop(_FAREWELL_S)
+        _hand_over(agent), agent.upkeep.election.stop(), agent.presence.stop(_FAREWELL_S)
     )
     log.agent_stopped(unsent)
 
