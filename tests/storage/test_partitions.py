@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from tests.support import postgres
 from tests.support.fakes import LogBook
 from tests.support.ingesting import ingesting
-from uptimeo.domain.errors import FatalError
+from uptimeo.domain.errors import FatalError, TransientError
 from uptimeo.domain.partition import Dropping
 from uptimeo.leader.partitions import PartitionChores
+from uptimeo.storage import health
 from uptimeo.storage.database import Connection, Pool, connect, one
 from uptimeo.storage.partitions import PartitionStore, keep, states, without_today
 
@@ -180,7 +181,7 @@ async def test_a_detaching_that_was_broken_off_is_brought_to_its_end(
 
 
 async def test_a_partition_that_was_detached_by_hand_is_left_alone(
-    connection: Connection, pool: Pool
+    conninfo: str, connection: Connection, pool: Pool
 ) -> None:
     await connection.execute(_OLD, (40,))
     oldest = (await names(connection))[0]
@@ -192,6 +193,22 @@ async def test_a_partition_that_was_detached_by_hand_is_left_alone(
 
     assert len(book.lines("partition_dropped")) == 8
     assert await one(connection, "SELECT to_regclass(%s)", (oldest,)) is not None
+    bad = [f for f in await health.examine(connection, conninfo) if not f.good]
+    assert [(f.subject, oldest in f.text) for f in bad] == [("detached partitions", True)]
+
+
+async def test_a_partition_that_something_depends_on_stays_and_is_complained_of(
+    conninfo: str, connection: Connection, pool: Pool
+) -> None:
+    await connection.execute(_OLD, (40,))
+    oldest = (await names(connection))[0]
+    await connection.execute(f"CREATE VIEW mine AS SELECT count(*) FROM {oldest}".encode())
+
+    with pytest.raises(TransientError, match=f"cannot drop table {oldest} because"):
+        await PartitionChores(partitions=PartitionStore(pool), log=LogBook().log).drop()
+
+    bad = [f for f in await health.examine(connection, conninfo) if not f.good]
+    assert [(f.subject, oldest in f.text) for f in bad] == [("retention", True)]
 
 
 async def test_a_day_that_a_wider_partition_reaches_gets_none_of_its_own(

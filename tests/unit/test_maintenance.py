@@ -156,6 +156,8 @@ class Tables:
         return self.ahead
 
     async def drop_expired(self, parent: str) -> Dropped:
+        if parent in self.broken:
+            raise TransientError(f"{parent} is needed by a view")
         if not self.expired[parent]:
             return Dropped(outcome=Dropping.NONE, partition=None)
         if self.busy.get(parent):
@@ -183,6 +185,16 @@ async def test_a_table_that_is_being_read_is_tried_again_and_holds_up_no_other()
     assert running_loop().time() - began == pytest.approx(15)
     assert dropped == ["b_1"] * 3 + ["a_1"] * 2
     assert tables.history == 0
+
+
+async def test_a_table_that_cannot_be_dropped_from_does_not_hold_up_the_others() -> None:
+    tables, book = Tables(expired={"a": 1, "b": 1}, busy={}), LogBook()
+    tables.broken = {"a"}
+
+    with pytest.raises(TransientError, match="a is needed by a view"):
+        await PartitionChores(partitions=tables, log=book.log).drop()
+
+    assert [line["partition"] for line in book.lines("partition_dropped")] == ["b_1"]
 
 
 async def test_tables_with_too_few_days_ahead_are_an_error_in_the_log() -> None:

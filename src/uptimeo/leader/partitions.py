@@ -72,14 +72,27 @@ class PartitionChores:
             raise failed[0]
 
     async def drop(self) -> None:
-        """Drop all that is too old; a table that is being read is tried again, ever later."""
-        waiting = await self._partitions.parents()
-        pause_s = self._first_pause_s
-        while waiting := [parent for parent in waiting if not await self._dropped(parent, pause_s)]:
-            await asyncio.sleep(pause_s)
-            pause_s = min(pause_s * 2, _LAST_PAUSE_S)
+        """Drop all that is too old; a table that is being read is tried again, ever later.
+
+        Raises the first error once every table has been tried.
+        """
         while await self._partitions.expire_history():
             pass
+        waiting, failed = await self._partitions.parents(), []
+        pause_s = self._first_pause_s
+        while waiting:
+            busy = []
+            for parent in waiting:
+                try:
+                    if not await self._dropped(parent, pause_s):
+                        busy.append(parent)
+                except UptimeoError as error:
+                    failed.append(error)
+            if waiting := busy:
+                await asyncio.sleep(pause_s)
+                pause_s = min(pause_s * 2, _LAST_PAUSE_S)
+        if failed:
+            raise failed[0]
 
     async def _dropped(self, parent: str, pause_s: float) -> bool:
         """Whether nothing of the table is left to drop."""

@@ -14,6 +14,12 @@ _MAX_OFFSET_S = 1.0
 _SILENT_S = 30
 _SAMPLES = 5
 
+# Somebody who reads without end, or a view on a partition, keeps retention from its work.
+_OVERDUE = """
+SELECT string_agg(b.partition, ', ' ORDER BY b.partition)
+FROM partition_plans p CROSS JOIN LATERAL partition_bounds(p.parent) b
+WHERE b.hi < clock_timestamp() - make_interval(hours => 24 * (p.keep_days + 2))
+"""
 # A table that was taken out of its parent by hand: nobody but a person knows what it is for.
 _DETACHED = """
 SELECT string_agg(c.relname, ', ' ORDER BY c.relname)
@@ -92,6 +98,7 @@ async def examine(connection: Connection, conninfo: str) -> list[Finding]:
             *await _instances(connection),
             *await _unheard(connection),
             *await _receivers(connection),
+            *await _overdue(connection),
             *await _detached(connection),
             *await _bad_rows(connection),
             *await _set_aside(connection),
@@ -154,6 +161,17 @@ async def _maintenance(connection: Connection) -> Finding:
         return Finding(subject="maintenance", good=True, text="waits for an agent to run")
     advice = "any agent takes it within a minute; look at their logs"
     return Finding(subject="maintenance", good=False, text="nobody does it", advice=advice)
+
+
+async def _overdue(connection: Connection) -> list[Finding]:
+    names = await one(connection, _OVERDUE)
+    if names is None:
+        return []
+    advice = (
+        "see retention_delayed and chore_failed in the logs, and xact_start in pg_stat_activity"
+    )
+    text = f"too old and still there: {names}"
+    return [Finding(subject="retention", good=False, text=text, advice=advice)]
 
 
 async def _detached(connection: Connection) -> list[Finding]:
