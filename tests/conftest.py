@@ -6,7 +6,7 @@ import pytest
 
 from tests.support import postgres
 from uptimeo.storage.database import Connection, Pool, connect, make_pool
-from uptimeo.storage.heartbeats import ensure_partitions
+from uptimeo.storage.partitions import ensure
 from uptimeo.storage.places import add_sample_datacenters
 
 
@@ -40,7 +40,8 @@ async def conninfo(migrated: str) -> str:
     """A database with the schema, the nine datacenters and the partitions of these days."""
     async with await connect(migrated) as connection:
         await add_sample_datacenters(connection)
-        await ensure_partitions(connection)
+        for parent in ("api_heartbeats", "heartbeat_evidence"):
+            await ensure(connection, parent)
     return migrated
 
 

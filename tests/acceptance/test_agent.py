@@ -104,7 +104,10 @@ async def test_a_stopped_agent_hands_over_at_once(
         await second.event("lease_acquired", term=2)
         assert await first.ended() == 0
 
-    handover = "SELECT max(started_at) - min(started_at) > interval '0' FROM agent_terms"
+    handover = (
+        "SELECT max(started_at) - min(started_at) > interval '0' FROM agent_terms"
+        " WHERE datacenter_id = 1"
+    )
     assert await one(connection, handover)
 
 
@@ -218,7 +221,7 @@ async def test_no_slot_is_missing_after_the_database_sessions_are_cut(
         await agent.until(lambda: _inserted(agent, before), "a heartbeat after the cuts")
 
     assert await gaps(connection) == 0
-    assert await one(connection, "SELECT max(term) FROM agent_terms") == 1
+    assert await one(connection, "SELECT max(term) FROM agent_terms WHERE datacenter_id = 1") == 1
 
 
 def _inserted(agent: Running, after: int) -> dict[str, Any] | None:

@@ -38,7 +38,7 @@ SELECT response_server::int, extract(epoch FROM executed_at)::float8,
        right(tableoid::regclass::text, 8)
 FROM api_heartbeats WHERE response_server IS NOT NULL ORDER BY 1
 """
-_TERMS = "SELECT max(term) FROM agent_terms"
+_TERMS = "SELECT max(term) FROM agent_terms WHERE datacenter_id = 1"
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from psycopg.rows import dict_row
 from tests.storage.test_ingest import a_row, a_term, slot
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.storage.database import Connection, Pool, one
-from uptimeo.storage.heartbeats import HeartbeatStore, ensure_partitions
+from uptimeo.storage.heartbeats import HeartbeatStore
+from uptimeo.storage.partitions import ensure
 
 EVIDENCE = {
     "reason": "failure",
@@ -109,7 +110,7 @@ async def test_both_tables_have_their_days_and_evidence_is_kept_for_a_week(
     )
 
     assert plan == "(1,7,7)"
-    assert await ensure_partitions(connection) == []
+    assert await ensure(connection, "heartbeat_evidence") == []
     for parent in ("api_heartbeats", "heartbeat_evidence"):
         days = await one(
             connection,
@@ -132,6 +133,6 @@ async def test_a_lock_on_the_evidence_holds_up_no_day_of_heartbeats(
     await connection.execute("DELETE FROM partition_plans WHERE parent = 'heartbeat_evidence'")
 
     with pytest.raises(Exception, match="no rows"):
-        await ensure_partitions(connection)
+        await ensure(connection, "heartbeat_evidence")
 
     assert await one(connection, "SELECT to_regclass(%s) IS NOT NULL", (ahead,))

@@ -15,11 +15,10 @@ import pytest
 
 from tests.support.builders import VA, failed, heartbeat, monitor, result
 from tests.support.fakes import LogBook
-from uptimeo import telemetry
 from uptimeo.domain.heartbeat import EvidenceReason, to_wire
 from uptimeo.domain.monitor import DatacenterId, Monitor
 from uptimeo.domain.result import ErrorType, Exchange
-from uptimeo.telemetry import HeartbeatLog, Log, json_log, silence_libraries
+from uptimeo.telemetry import HeartbeatLog, Log, json_log, log, silence_libraries, upkeep
 
 FIRST_KEYS = ["ts", "level", "event", "message", "datacenter", "instance"]
 ERROR = RuntimeError("it broke\nin two lines")
@@ -78,8 +77,8 @@ def the_line(method: str) -> dict[str, Any]:
 
 def event_names() -> list[str]:
     """The first word of every call of the logger in the source, in order."""
-    tree = ast.parse(inspect.getsource(telemetry))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    trees = [ast.parse(inspect.getsource(module)) for module in (log, upkeep)]
+    calls = [node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Call)]
     return [
         ast.literal_eval(node.args[0])
         for node in calls

@@ -3,6 +3,7 @@
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from uuid import uuid4
 
 from uptimeo.agent.start import Welcome, confirmed_ago_s, naming
@@ -16,10 +17,13 @@ from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.writer import HeartbeatWriter
 from uptimeo.leader.election import Election
 from uptimeo.leader.elector import Elector, LeaseTiming, OfflineMode, Standing
+from uptimeo.leader.maintenance import MAINTENANCE_TIMING, Chore, Maintenance
 from uptimeo.leader.memory import Leadership, LeadershipMemory, PeerMemory
-from uptimeo.leader.partitions import PartitionKeeper
+from uptimeo.leader.news import datacenter_news, maintenance_news
+from uptimeo.leader.partitions import PartitionChores
 from uptimeo.leader.peers import Peers
 from uptimeo.leader.presence import PresenceReporter
+from uptimeo.leader.rollups import RollupChore
 from uptimeo.leader.succession import Succession
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.probes.running.attempts import Attempts, Shared
@@ -33,10 +37,21 @@ from uptimeo.storage.changes import ChangeNotices
 from uptimeo.storage.database import Pool, make_pool
 from uptimeo.storage.heartbeats import HeartbeatStore
 from uptimeo.storage.instances import InstanceStore
-from uptimeo.storage.lease import Lease
+from uptimeo.storage.lease import MAINTENANCE, Lease, MaintenanceLease
 from uptimeo.storage.monitors import MonitorStore
+from uptimeo.storage.partitions import PartitionStore
+from uptimeo.storage.rollups import RollupStore
 from uptimeo.storage.signals import SignalStore
 from uptimeo.telemetry import Log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upkeep:
+    """What this agent does for the whole installation while it holds the lease of that."""
+
+    election: Election
+    maintenance: Maintenance
+    partitions: PartitionChores
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +70,7 @@ class Agent:
     watcher: CatalogWatcher
     scheduler: Scheduler
     writer: HeartbeatWriter
-    partitions: PartitionKeeper
+    upkeep: Upkeep
     presence: PresenceReporter
 
 
@@ -103,7 +118,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         watcher=watcher,
         scheduler=scheduler,
         writer=writer,
-        partitions=PartitionKeeper(make=store.ensure_partitions, log=log),
+        upkeep=_upkeep(settings, pool, welcome, log),
         presence=presence,
     )
 
@@ -167,9 +182,32 @@ def _candidacy(
         elector=elector,
         store=lease,
         clock=clock,
-        log=log,
+        tell=datacenter_news(log, datacenter),
     )
     return lease, election
+
+
+def _upkeep(settings: Settings, pool: Pool, welcome: Welcome, log: Log) -> Upkeep:
+    """Apart from the datacenter's election in everything: its answers set no clock of checks."""
+    election = Election(
+        datacenter=MAINTENANCE,
+        agent_id=welcome.agent_id,
+        elector=Elector(MAINTENANCE_TIMING, OfflineMode.STRICT, uuid4),
+        store=MaintenanceLease(pool, settings.instance, timedelta(seconds=MAINTENANCE_TIMING.ttl)),
+        clock=ServerClock(),
+        tell=maintenance_news(log),
+    )
+    partitions = PartitionChores(partitions=PartitionStore(pool), log=log)
+    rollups = RollupChore(rollups=RollupStore(pool), now=monotonic, log=log)
+    chores = [
+        *partitions.chores(),
+        Chore(name="rollups", every_s=15.0, run=rollups.run),
+    ]
+    return Upkeep(
+        election=election,
+        maintenance=Maintenance(tenure=election, chores=chores, log=log),
+        partitions=partitions,
+    )
 
 
 def _scheduler(

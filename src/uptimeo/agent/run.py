@@ -53,7 +53,8 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
         "scheduler": agent.scheduler.run(),
         "spool": agent.writer.commit(),
         "sender": agent.writer.send(),
-        "partitions": agent.partitions.run(),
+        "maintenance_election": agent.upkeep.election.run(),
+        "maintenance": agent.upkeep.maintenance.run(),
         "succession": agent.succession.run(),
         "presence": agent.presence.run(),
         "references": agent.references.run(),
@@ -96,7 +97,9 @@ async def _stop(agent: Agent, tasks: Mapping[str, "asyncio.Future[None]"], log: 
     await cancel_all(tasks.values(), _PATIENCE_S)
     unsent = await agent.writer.finish(_LAST_SEND_S)
     # Together: each of them waits in vain for a database that hangs.
-    await asyncio.gather(_hand_over(agent), agent.presence.stop(_FAREWELL_S))
+    await asyncio.gather(
+        _hand_over(agent), agent.upkeep.election.stop(), agent.presence.stop(_FAREWELL_S)
+    )
     log.agent_stopped(unsent)
 
 

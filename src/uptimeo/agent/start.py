@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from uptimeo.domain.errors import FatalError, TransientError, UptimeoError
+from uptimeo.domain.errors import FatalError, TransientError
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.domain.peer import PeerBook
 from uptimeo.leader.elector import OfflineMode
@@ -16,11 +16,10 @@ from uptimeo.storage.database import (
     Connection,
     connect,
     local_address,
-    our_errors,
     startup_errors,
 )
-from uptimeo.storage.heartbeats import ensure_partitions, has_partition_today
 from uptimeo.storage.instances import peer_book
+from uptimeo.storage.partitions import ensure, without_today
 from uptimeo.storage.places import datacenter_code, register_agent
 from uptimeo.storage.schema import verify
 from uptimeo.telemetry import Log
@@ -58,7 +57,7 @@ async def introduce(settings: Settings, conninfo: str, log: Log) -> Welcome:
             async with connection:
                 with startup_errors():
                     welcome = await _register(connection, settings)
-                    await _prepare_days(connection, log)
+                    await _prepare_today(connection, log)
                     return welcome
         except TransientError as error:
             if (resumed := _resumable(settings)) is not None:
@@ -98,17 +97,10 @@ def _from_disk(settings: Settings, resumed: Leadership) -> Welcome:
     )
 
 
-async def _prepare_days(connection: Connection, log: Log) -> None:
-    """Before any check, for its heartbeat must find its day. Later days may wait for the loop."""
-    try:
-        with our_errors():
-            made = await ensure_partitions(connection)
-    except UptimeoError as error:
-        if not await has_partition_today(connection):
-            raise
-        log.partitions_failed(error)
-    else:
-        if made:
+async def _prepare_today(connection: Connection, log: Log) -> None:
+    """Before any check, for its heartbeat must find its day; what else is missing is a chore."""
+    for parent in await without_today(connection):
+        if made := await ensure(connection, parent):
             log.partitions_made(made)
 
 

@@ -18,6 +18,7 @@ from uptimeo.cli.migrate import migrate
 from uptimeo.cli.monitor import monitor
 from uptimeo.cli.probe_types import probe_types
 from uptimeo.cli.receive import receive
+from uptimeo.cli.retention import retention
 from uptimeo.cli.secret import secret
 from uptimeo.cli.status import status
 from uptimeo.cli.up import up
@@ -58,6 +59,7 @@ for command in (
     status,
     doctor,
     migrate,
+    retention,
     receive,
 ):
     uptimeo.add_command(command)

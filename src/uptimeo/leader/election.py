@@ -13,13 +13,13 @@ from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.domain.peer import Word
 from uptimeo.leader.elector import Change, Elector, Standing
-from uptimeo.telemetry import Log
+from uptimeo.leader.news import LeaseNews, Tell
 
 _JITTER = 0.1
 
 
 class LeaseStore(Protocol):
-    """The lease row of one datacenter."""
+    """The lease row of one datacenter, or of the whole installation."""
 
     async def ask(self, request: LeaseRequest, timeout_s: float) -> LeaseAnswer:
         """Renew, take or see the lease.
@@ -48,14 +48,14 @@ class Election:
         elector: Elector,
         store: LeaseStore,
         clock: ServerClock,
-        log: Log,
+        tell: Tell,
     ) -> None:
         self._datacenter = datacenter
         self._elector = elector
         self._store = store
         self._clock = clock
         self._agent_id = agent_id
-        self._log = log
+        self._tell_people = tell
         self._error: TransientError | None = None
         self._changed = asyncio.Event()
 
@@ -121,9 +121,9 @@ class Election:
         try:
             await self._store.release(candidate, term, timeout_s=0.4)
         except TransientError as error:
-            self._log.lease_not_released(self._datacenter, term, error)
+            self._tell_people(LeaseNews(change=Change.RELEASED, term=term, error=error))
             return False
-        self._log.lease_released(self._datacenter, term)
+        self._tell_people(LeaseNews(change=Change.RELEASED, term=term))
         return True
 
     async def _ask(self) -> None:
@@ -140,7 +140,7 @@ class Election:
         if (given_up := self._elector.take_given_up()) is not None:
             timeout_s = self._elector.timing.call
             await self._store.release(given_up.candidate, given_up.term, timeout_s)
-            self._log.lease_freed(self._datacenter, given_up.term)
+            self._tell_people(LeaseNews(change=Change.FREED, term=given_up.term))
 
     async def _pause(self) -> None:
         if self._elector.term is None:
@@ -159,26 +159,18 @@ class Election:
         before: int | None,
         error: TransientError | None,
     ) -> None:
-        """Log what changed: every cycle decides one thing, and only changes are news."""
+        """Tell what changed: every cycle decides one thing, and only changes are news."""
         if change is not Change.NONE or before != self._elector.term:
             self._changed.set()
-        match change:
-            case Change.ACQUIRED:
-                assert answer is not None
-                self._log.lease_acquired(self._datacenter, answer.term)
-            case Change.LOST:
-                assert answer is not None
-                self._log.lease_lost(self._datacenter, before, answer.holder)
-            case Change.STANDBY:
-                assert answer is not None
-                self._log.standing_by(self._datacenter, answer.term, answer.holder)
-            case Change.OFFLINE:
-                self._log.offline_leader(self._datacenter, before, error)
-            case Change.SUSPENDED:
-                self._log.checks_suspended(self._datacenter, before, error)
-            case Change.YIELDED:
-                self._log.lease_yielded(self._datacenter, before, error)
-            case Change.ONLINE:
-                self._log.online_again(self._datacenter, before)
-            case Change.NONE:
-                pass
+        if change is Change.NONE:
+            return
+        # Of a term that begins, or is another's, the answer knows.
+        known = change in (Change.ACQUIRED, Change.STANDBY) and answer is not None
+        self._tell_people(
+            LeaseNews(
+                change=change,
+                term=answer.term if known and answer is not None else before,
+                holder=None if answer is None else answer.holder,
+                error=error,
+            )
+        )

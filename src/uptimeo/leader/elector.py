@@ -86,6 +86,8 @@ class Change(Enum):
     ONLINE = "online"
     SUSPENDED = "suspended"
     YIELDED = "yielded"
+    RELEASED = "released"
+    FREED = "freed"
 
 
 class Elector:

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uptimeo.domain.errors import UptimeoError
 from uptimeo.storage.changes import ChangeNotices
 from uptimeo.storage.database import Connection, one, our_errors
+from uptimeo.storage.partitions import states
 from uptimeo.storage.rollups import differences
 
 _MIN_DAYS_AHEAD = 3
@@ -14,10 +15,27 @@ _MAX_OFFSET_S = 1.0
 _SILENT_S = 30
 _SAMPLES = 5
 
-_DAYS_AHEAD = """
-SELECT count(*) - 1 FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'api_heartbeats'::regclass
-  AND c.relname >= 'api_heartbeats_' || to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')
+# Somebody who reads without end, or a view on a partition, keeps retention from its work.
+_OVERDUE = """
+SELECT string_agg(b.partition, ', ' ORDER BY b.partition)
+FROM partition_plans p CROSS JOIN LATERAL partition_bounds(p.parent) b
+WHERE b.hi < clock_timestamp() - make_interval(hours => 24 * (p.keep_days + 2))
+"""
+# A table that was taken out of its parent by hand: nobody but a person knows what it is for.
+_DETACHED = """
+SELECT string_agg(c.relname, ', ' ORDER BY c.relname)
+FROM partition_plans p JOIN pg_class c ON c.relname ~ ('^' || p.parent || '_[0-9]{8}$')
+WHERE c.relkind = 'r' AND NOT c.relispartition
+  AND c.oid = to_regclass(quote_ident(c.relname))
+"""
+_MAINTAINER = """
+SELECT holder_name, expires_at > clock_timestamp() - interval '1 minute'
+FROM agent_leases WHERE datacenter_id = 0 AND holder IS NOT NULL
+"""
+# Long enough to have taken the lease over.
+_AGENTS = """
+SELECT count(*) FROM agent_instances WHERE last_seen > clock_timestamp() - interval '30 s'
+  AND started_at < clock_timestamp() - interval '2 minutes'
 """
 _SET_ASIDE = """
 SELECT datacenter_id, reason, count(*), max(received_at) FROM api_heartbeats_set_aside
@@ -84,12 +102,15 @@ async def examine(connection: Connection, conninfo: str) -> list[Finding]:
             await _clock(connection),
             await _notices(conninfo),
             await _partitions(connection),
+            await _maintenance(connection),
             await _overlaps(connection),
             await _leaders(connection),
             *await _instances(connection),
             *await _unheard(connection),
             *await _rollups(connection),
             *await _receivers(connection),
+            *await _overdue(connection),
+            *await _detached(connection),
             *await _bad_rows(connection),
             *await _set_aside(connection),
         ]
@@ -132,15 +153,45 @@ async def _notices(conninfo: str) -> Finding:
 
 
 async def _partitions(connection: Connection) -> Finding:
-    days = int(await one(connection, _DAYS_AHEAD))
-    good = days >= _MIN_DAYS_AHEAD
-    advice = "" if good else "agents make them; see partitions_failed in their logs"
+    short = [s for s in await states(connection) if s.days_ahead < _MIN_DAYS_AHEAD]
+    if not short:
+        text = f"every table has room for {_MIN_DAYS_AHEAD} days after today and more"
+        return Finding(subject="partitions", good=True, text=text)
+    told = (f"{s.parent} for {max(0, s.days_ahead)} days after today" for s in short)
+    advice = "the agent that maintains makes them; see chore_failed in its log"
     return Finding(
-        subject="partitions",
-        good=good,
-        text=f"ready for {max(0, days)} days after today",
-        advice=advice,
+        subject="partitions", good=False, text=f"ready only: {', '.join(told)}", advice=advice
     )
+
+
+async def _maintenance(connection: Connection) -> Finding:
+    row = await (await connection.execute(_MAINTAINER)).fetchone()
+    if row is not None and row[1]:
+        return Finding(subject="maintenance", good=True, text=f"done by {row[0]}")
+    if not await one(connection, _AGENTS):
+        return Finding(subject="maintenance", good=True, text="waits for an agent to run")
+    advice = "any agent takes it within a minute; look at their logs"
+    return Finding(subject="maintenance", good=False, text="nobody does it", advice=advice)
+
+
+async def _overdue(connection: Connection) -> list[Finding]:
+    names = await one(connection, _OVERDUE)
+    if names is None:
+        return []
+    advice = (
+        "see retention_delayed and chore_failed in the logs, and xact_start in pg_stat_activity"
+    )
+    text = f"too old and still there: {names}"
+    return [Finding(subject="retention", good=False, text=text, advice=advice)]
+
+
+async def _detached(connection: Connection) -> list[Finding]:
+    names = await one(connection, _DETACHED)
+    if names is None:
+        return []
+    advice = "retention leaves them alone: attach or DROP them"
+    text = f"not attached: {names}"
+    return [Finding(subject="detached partitions", good=False, text=text, advice=advice)]
 
 
 async def _overlaps(connection: Connection) -> Finding:
@@ -235,7 +286,9 @@ async def _bad_rows(connection: Connection) -> list[Finding]:
 
 async def _set_aside(connection: Connection) -> list[Finding]:
     rows = await (await connection.execute(_SET_ASIDE)).fetchall()
-    advice = "SELECT * FROM api_heartbeats_set_aside; delete what was looked at"
+    advice = (
+        "SELECT * FROM api_heartbeats_set_aside; delete what was looked at; it goes after 90 days"
+    )
     return [
         Finding(
             subject=f"set aside, datacenter {datacenter}",

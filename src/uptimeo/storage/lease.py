@@ -1,4 +1,4 @@
-"""The lease row of one datacenter, on a connection of its own."""
+"""The lease row of one datacenter, or of the whole installation."""
 
 import asyncio
 from collections.abc import Coroutine
@@ -10,7 +10,7 @@ from uptimeo.clock import boottime
 from uptimeo.domain.errors import TransientError, UptimeoError
 from uptimeo.domain.lease import LeaseAnswer, LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
-from uptimeo.storage.database import Connection, connect, our_errors
+from uptimeo.storage.database import Connection, Pool, borrowed, connect, our_errors
 from uptimeo.tasks import cancel_all
 
 _ASK = """
@@ -19,6 +19,8 @@ FROM lease_ask(%(datacenter)s, %(candidate)s, %(name)s, %(ttl)s,
                %(seen_term)s, %(seen_seq)s, %(may_steal)s)
 """
 _RELEASE = "SELECT lease_release(%s, %s, %s)"
+# In the place of a datacenter's id: who maintains the whole installation.
+MAINTENANCE = DatacenterId(0)
 _PATIENCE_S = 1.0
 _CONNECT_S = 6.0
 
@@ -73,30 +75,7 @@ class Lease:
             await asyncio.wait(self._ending, timeout=0.5)
 
     async def _ask(self, connection: Connection, request: LeaseRequest) -> LeaseAnswer:
-        values = {
-            "datacenter": self._datacenter,
-            "candidate": request.candidate,
-            "name": self._name,
-            "ttl": self._ttl,
-            "seen_term": request.seen_term,
-            "seen_seq": request.seen_seq,
-            "may_steal": request.may_steal,
-        }
-        # The clock is set by these: what connecting took says nothing about the answer.
-        sent_at = boottime()
-        row = await (await connection.execute(_ASK, values)).fetchone()
-        received_at = boottime()
-        assert row is not None
-        held, term, seq, holder, server_now = row
-        return LeaseAnswer(
-            held=held,
-            term=term,
-            seq=seq,
-            holder=holder,
-            server_now=server_now,
-            sent_at=sent_at,
-            received_at=received_at,
-        )
+        return await _ask(connection, self._datacenter, self._name, self._ttl, request)
 
     async def _release(self, connection: Connection, candidate: UUID, term: int) -> None:
         await connection.execute(_RELEASE, (self._datacenter, candidate, term))
@@ -162,6 +141,67 @@ class Lease:
         ending = asyncio.create_task(_end(connection, set(self._calls)), name="lease-end")
         self._ending.add(ending)
         ending.add_done_callback(self._ending.discard)
+
+
+class MaintenanceLease:
+    """The lease of whoever maintains the whole installation, through the pool that all share.
+
+    It is asked for a few times a minute, and a connection for it would be idle in every agent.
+    Two that hold it for a while, as after a failover that lost commits, do no harm: what is
+    done under it is done once, by the locks of its own functions.
+    """
+
+    def __init__(self, pool: Pool, name: str, ttl: timedelta) -> None:
+        self._pool = pool
+        self._name = name
+        self._ttl = ttl
+
+    async def ask(self, request: LeaseRequest, timeout_s: float) -> LeaseAnswer:
+        """Renew, take or see the lease; TransientError when no answer came in time."""
+        async with borrowed(self._pool, within_s=timeout_s) as connection:
+            return await _ask(connection, MAINTENANCE, self._name, self._ttl, request)
+
+    async def release(self, candidate: UUID, term: int, timeout_s: float) -> None:
+        """Give the lease back if it is still the candidate's."""
+        async with borrowed(self._pool, within_s=timeout_s) as connection:
+            await connection.execute(_RELEASE, (MAINTENANCE, candidate, term))
+
+    async def wait_for_release(self, timeout_s: float) -> None:
+        """Wait for the whole timeout: nobody is in a hurry to maintain."""
+        await asyncio.sleep(timeout_s)
+
+
+async def _ask(
+    connection: Connection,
+    datacenter: DatacenterId,
+    name: str,
+    ttl: timedelta,
+    request: LeaseRequest,
+) -> LeaseAnswer:
+    values = {
+        "datacenter": datacenter,
+        "candidate": request.candidate,
+        "name": name,
+        "ttl": ttl,
+        "seen_term": request.seen_term,
+        "seen_seq": request.seen_seq,
+        "may_steal": request.may_steal,
+    }
+    # The clock is set by these: what connecting took says nothing about the answer.
+    sent_at = boottime()
+    row = await (await connection.execute(_ASK, values)).fetchone()
+    received_at = boottime()
+    assert row is not None
+    held, term, seq, holder, server_now = row
+    return LeaseAnswer(
+        held=held,
+        term=term,
+        seq=seq,
+        holder=holder,
+        server_now=server_now,
+        sent_at=sent_at,
+        received_at=received_at,
+    )
 
 
 async def _end(connection: Connection | None, unfinished: set[asyncio.Task[Any]]) -> None:

@@ -10,11 +10,15 @@ BEGIN
     WITH src AS MATERIALIZED (
         SELECT x.*, e.value AS payload, e.n::int - 1 AS position, CASE
             WHEN x.datacenter_id IS DISTINCT FROM p_datacenter THEN 'wrong datacenter'
+            -- By name, for it is quick; the bounds are read, once for a batch, only if a day has no
+            -- partition of its name, as in a table that is older than these names.
             WHEN NOT EXISTS (
                 SELECT FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-                WHERE i.inhparent = 'api_heartbeats'::regclass AND c.relname =
+                WHERE i.inhparent = 'api_heartbeats'::regclass AND NOT i.inhdetachpending
+                  AND c.relname =
                     'api_heartbeats_' || to_char(x.scheduled_at AT TIME ZONE 'UTC', 'YYYYMMDD')
-            ) THEN 'no partition for its day'
+            ) AND (x.scheduled_at <@ (SELECT partition_coverage('api_heartbeats'))) IS NOT TRUE
+            THEN 'no partition for its day'
             WHEN t.holder IS NULL THEN 'unknown term'
             -- The clock of an agent follows that of the database within a round trip.
             WHEN x.executed_at < t.started_at - interval '250 ms' THEN 'executed before its term'

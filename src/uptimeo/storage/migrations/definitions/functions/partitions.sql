@@ -4,36 +4,157 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
     SELECT p_day - (p_day - date '2000-01-03') % days FROM partition_plans WHERE parent = p_parent
 $$;
 
+-- From when to when the partitions of a table reach, whatever they are called; NULL: no end.
+-- `detaching`: somebody's DETACH ... CONCURRENTLY was broken off, so that it takes no rows.
+-- Nothing is locked: a bound has no columns, so its text can be had without its table.
+CREATE OR REPLACE FUNCTION partition_bounds(p_parent name)
+RETURNS TABLE (partition name, lo timestamptz, hi timestamptz, detaching boolean)
+LANGUAGE sql STABLE SET timezone = 'UTC' SET datestyle = 'ISO' SET search_path FROM CURRENT AS $$
+    SELECT c.relname, b.ends[1]::timestamptz, b.ends[2]::timestamptz, i.inhdetachpending
+    FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
+    CROSS JOIN LATERAL (SELECT regexp_match(pg_get_expr(c.relpartbound, 0),
+        'FROM \((?:MINVALUE|''([^'']+)'')\) TO \((?:MAXVALUE|''([^'']+)'')\)') AS ends) b
+    WHERE i.inhparent = to_regclass(quote_ident(p_parent)) AND b.ends IS NOT NULL
+$$;
+
+-- All times for which a row finds a partition.
+CREATE OR REPLACE FUNCTION partition_coverage(p_parent name) RETURNS tstzmultirange
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT coalesce(range_agg(tstzrange(lo, hi)) FILTER (WHERE NOT detaching), '{}')
+    FROM partition_bounds(p_parent)
+$$;
+
+-- How many whole UTC days after today have partitions, up to the first gap; -1: not even today.
+CREATE OR REPLACE FUNCTION partition_days_ahead(
+    p_parent name, p_now timestamptz DEFAULT clock_timestamp()
+) RETURNS int LANGUAGE sql STABLE SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+    SELECT coalesce(max(least(upper(r), p_now + interval '10 years')::date - p_now::date - 1), -1)
+    FROM unnest(partition_coverage(p_parent)) r WHERE p_now <@ r
+$$;
+
 -- Makes the partitions that are missing, from that of yesterday to that of `days_ahead` from today;
--- answers with the names of the new ones. UTC days.
+-- answers with the names of the new ones. UTC days. What another partition reaches is left out.
 -- LIKE + ATTACH takes no lock on the parent that a reader or writer would notice, unlike
 -- CREATE TABLE ... PARTITION OF.
-CREATE OR REPLACE FUNCTION partitions_ensure(p_parent name) RETURNS SETOF text
-LANGUAGE plpgsql SET lock_timeout = '2s' SET search_path FROM CURRENT AS $$
+CREATE OR REPLACE FUNCTION partitions_ensure(
+    p_parent name, p_now timestamptz DEFAULT clock_timestamp()
+) RETURNS SETOF text
+LANGUAGE plpgsql SET lock_timeout = '2s' SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
 DECLARE
     plan partition_plans;
-    today date := (clock_timestamp() AT TIME ZONE 'UTC')::date;
-    d date;
+    d timestamptz;
+    gap tstzrange;
     t text;
 BEGIN
     SELECT * INTO STRICT plan FROM partition_plans WHERE parent = p_parent;
-    -- One at a time: nine agents may start at once.
+    -- One at a time: many agents may start at once.
     PERFORM pg_advisory_xact_lock(hashtextextended('uptimeo partitions', 0));
     FOR d IN
-        SELECT s::date FROM generate_series(
-            partition_start(p_parent, today - 1)::timestamp,
-            partition_start(p_parent, today + plan.days_ahead)::timestamp,
-            make_interval(days => plan.days)) s
+        SELECT generate_series(partition_start(p_parent, p_now::date - 1)::timestamptz,
+                               partition_start(p_parent, p_now::date + plan.days_ahead)::timestamptz,
+                               make_interval(days => plan.days))
     LOOP
-        t := p_parent || '_' || to_char(d, 'YYYYMMDD');
-        CONTINUE WHEN to_regclass(quote_ident(t)) IS NOT NULL;
-        EXECUTE format(
-            'CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH'
-            ' (autovacuum_vacuum_insert_scale_factor = 0,'
-            ' autovacuum_vacuum_insert_threshold = 500000)', t, p_parent);
-        EXECUTE format(
-            'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', p_parent,
-            t, d::timestamp AT TIME ZONE 'UTC', (d + plan.days)::timestamp AT TIME ZONE 'UTC');
-        RETURN NEXT t;
+        FOR gap IN
+            SELECT unnest(tstzmultirange(tstzrange(d, d + make_interval(days => plan.days)))
+                          - partition_coverage(p_parent))
+        LOOP
+            t := p_parent || '_' || to_char(lower(gap), 'YYYYMMDD');
+            -- Rows are not changed once their time is over: they are frozen when they are first
+            -- vacuumed, so that no page is written a second time to save it from wraparound.
+            EXECUTE format(
+                'CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH'
+                ' (autovacuum_vacuum_insert_scale_factor = 0,'
+                ' autovacuum_vacuum_insert_threshold = 500000,'
+                ' autovacuum_freeze_min_age = 0)', t, p_parent);
+            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                           p_parent, t, lower(gap), upper(gap));
+            RETURN NEXT t;
+        END LOOP;
     END LOOP;
+END $$;
+
+-- Drops the oldest partition all of whose rows are older than the plan keeps, at most one a call.
+-- Its outcome: `dropped`; `busy`: a lock was not to be had within 100 ms, try again later; `none`.
+-- Whoever reads or writes the table waits at most that long: while a reader keeps the parent, the
+-- request gives way, and no reader is ended. DROP also takes it out of the parent, under the same
+-- locks as DETACH. The files go after the locks.
+CREATE OR REPLACE FUNCTION partition_drop_expired(
+    p_parent name, p_now timestamptz DEFAULT clock_timestamp()
+) RETURNS TABLE (partition name, outcome text)
+LANGUAGE plpgsql SET lock_timeout = '100ms' SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+DECLARE
+    plan partition_plans;
+BEGIN
+    SELECT * INTO STRICT plan FROM partition_plans WHERE parent = p_parent;
+    SELECT b.partition INTO partition FROM partition_bounds(p_parent) b
+    WHERE b.hi <= p_now - make_interval(days => plan.keep_days) ORDER BY b.hi LIMIT 1;
+    outcome := 'none';
+    IF partition IS NOT NULL THEN
+        BEGIN
+            EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE', p_parent);
+            -- With the parent in hand there is no more waiting.
+            EXECUTE format('LOCK TABLE ONLY %I IN ACCESS EXCLUSIVE MODE NOWAIT', partition);
+            EXECUTE format('DROP TABLE %I', partition);
+            outcome := 'dropped';
+        EXCEPTION WHEN lock_not_available THEN
+            outcome := 'busy';
+        END;
+    END IF;
+    RETURN NEXT;
+END $$;
+
+-- Refuses to keep a table for less than its floor, or than a table that it has to outlive.
+CREATE OR REPLACE FUNCTION partition_plans_check() RETURNS trigger
+LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+DECLARE
+    forever CONSTANT int := 2147483647;
+    keep int := coalesce(new.keep_days, forever);
+    other partition_plans;
+BEGIN
+    IF keep < new.keep_at_least THEN
+        RAISE check_violation USING MESSAGE = format(
+            '%s must be kept for at least %s days, not %s', new.parent, new.keep_at_least, keep);
+    END IF;
+    SELECT * INTO other FROM partition_plans p WHERE p.parent <> new.parent AND (
+        p.parent = new.outlives AND coalesce(p.keep_days, forever) > keep
+        OR p.outlives = new.parent AND coalesce(p.keep_days, forever) < keep);
+    IF FOUND THEN
+        RAISE check_violation USING MESSAGE = format(
+            '%s must be kept at least as long as %s: change %s first (it is kept %s)',
+            CASE new.outlives WHEN other.parent THEN new.parent ELSE other.parent END,
+            CASE new.outlives WHEN other.parent THEN other.parent ELSE new.parent END,
+            other.parent, coalesce(other.keep_days || ' days', 'for ever'));
+    END IF;
+    RETURN new;
+END $$;
+CREATE OR REPLACE TRIGGER partition_plans_check BEFORE INSERT OR UPDATE ON partition_plans
+    FOR EACH ROW EXECUTE FUNCTION partition_plans_check();
+
+-- Deletes what no partition bounds, at most 10,000 rows of each table a call; how many there were.
+-- Set aside rows are evidence for 90 days. A term is a fence as long as its heartbeats may still
+-- come, and history for two years. An agent that was silent for a month has been replaced.
+CREATE OR REPLACE FUNCTION history_expire(p_now timestamptz DEFAULT clock_timestamp()) RETURNS int
+LANGUAGE plpgsql SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+DECLARE
+    kept int := (SELECT coalesce(keep_days, 100000) FROM partition_plans
+                 WHERE parent = 'api_heartbeats');
+    n int;
+    total int := 0;
+BEGIN
+    DELETE FROM api_heartbeats_set_aside WHERE id IN (
+        SELECT id FROM api_heartbeats_set_aside
+        WHERE received_at < p_now - interval '90 days' ORDER BY received_at LIMIT 10000);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    total := total + n;
+    DELETE FROM agent_terms t WHERE (t.datacenter_id, t.term) IN (
+        SELECT datacenter_id, term FROM agent_terms past WHERE EXISTS (
+            SELECT FROM agent_terms next
+            WHERE next.datacenter_id = past.datacenter_id AND next.term = past.term + 1
+              AND next.started_at < p_now - make_interval(days => greatest(730, kept)))
+        LIMIT 10000);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    total := total + n;
+    DELETE FROM agent_instances WHERE last_seen < p_now - interval '30 days';
+    GET DIAGNOSTICS n = ROW_COUNT;
+    RETURN total + n;
 END $$;

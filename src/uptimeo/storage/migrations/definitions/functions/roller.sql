@@ -19,6 +19,7 @@ LANGUAGE sql SET search_path FROM CURRENT AS $$
         rollup_bucket(p_level, nullif(partitions_begin('api_heartbeats'), '-infinity')))
     FROM (
         SELECT datacenter_id, started_at AS since FROM agent_terms
+        WHERE datacenter_id <> 0  -- maintenance
         UNION ALL SELECT datacenter_id, bucket FROM rollup_dirty) begun
     WHERE NOT EXISTS (SELECT FROM rollup_progress p
                       WHERE p.level = p_level AND p.datacenter_id = begun.datacenter_id)

@@ -1,6 +1,6 @@
-"""What may the outside see of a running agent? Every event name, and the form of a log line.
+"""Every event name, and the form of a log line.
 
-A line is one JSON object. Fixed keys: `ts` (UTC), `level`, `event` (a constant of this file),
+A line is one JSON object. Fixed keys: `ts` (UTC), `level`, `event` (a constant of this package),
 `message` (for people; the messages that existing installations rely on are word for word),
 `datacenter`, `instance`, and what belongs to the event.
 """
@@ -13,6 +13,8 @@ from typing import Any, TextIO
 import structlog
 
 from uptimeo.domain.monitor import DatacenterId, Monitor
+from uptimeo.telemetry.upkeep import UpkeepEvents
+from uptimeo.telemetry.upkeep import error_fields as _error
 
 
 class HeartbeatLog(Enum):
@@ -23,7 +25,7 @@ class HeartbeatLog(Enum):
     NONE = "none"
 
 
-class Log:
+class Log(UpkeepEvents):
     """The agent's events, one method each. Nothing else in UptimeO writes to a log."""
 
     def __init__(self, logger: Any, heartbeats: HeartbeatLog = HeartbeatLog.ALL) -> None:
@@ -315,33 +317,6 @@ class Log:
         """The spool is full: heartbeats that tell little, or the oldest, made room."""
         self._logger.error("heartbeats_thinned", message="Spool full", count=count)
 
-    # Upkeep.
-
-    def partitions_made(self, names: list[str]) -> None:
-        """New days are ready for heartbeats."""
-        self._logger.info("partitions_made", message="Partitions made", partitions=names)
-
-    def partitions_failed(self, error: Exception) -> None:
-        """The days ahead could not be prepared; tried again soon."""
-        self._logger.error("partitions_failed", message="Partitions not made", **_error(error))
-
-    def rolled_up(self, buckets: int) -> None:
-        """Buckets were rolled up: routine."""
-        self._logger.debug("rolled_up", message="Heartbeats rolled up", buckets=buckets)
-
-    def rollups_behind(self, waiting: int) -> None:
-        """More buckets wait than one run works off; none: it has caught up."""
-        tell, event = self._logger.warning, "rollups_behind"
-        if not waiting:
-            tell, event = self._logger.info, "rollups_caught_up"
-        tell(event, message=f"{waiting} buckets wait to be rolled up", waiting=waiting)
-
-    def duty_reconciled(self, changes: int) -> None:
-        """What monitors have to do had changed in a way that the triggers did not see."""
-        self._logger.warning(
-            "duty_reconciled", message=f"Duty of {changes} monitors noted late", changes=changes
-        )
-
     def _wanted(self, row: dict[str, Any]) -> bool:
         if self._heartbeats is HeartbeatLog.NONE:
             return False
@@ -390,9 +365,3 @@ def _in_order(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> di
 def silence_libraries() -> None:
     """Keep the warnings of libraries out of the log: what matters of them comes as an event."""
     logging.disable(logging.CRITICAL)
-
-
-def _error(error: BaseException | None) -> dict[str, str]:
-    if error is None:
-        return {}
-    return {"error": f"{type(error).__name__}: {error}"}

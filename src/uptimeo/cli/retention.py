@@ -1,0 +1,79 @@
+"""`uptimeo retention`: for how long is what kept, and how much is that?"""
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from uptimeo.cli.database import with_database
+from uptimeo.domain.partition import PartitionState
+from uptimeo.domain.text import one_line
+from uptimeo.storage import partitions
+
+_FOREVER = "forever"
+_MOST = 36_500
+
+
+@click.group("retention", invoke_without_command=True)
+@click.pass_context
+def retention(context: click.Context) -> None:
+    """Show or change for how long the installation keeps each kind of row.
+
+    Whole partitions are dropped once all their rows are that old; without a command: show.
+    """
+    if context.invoked_subcommand is None:
+        context.invoke(show)
+
+
+@retention.command("show")
+def show() -> None:
+    """Show each table: how long it is kept, from when to when it reaches, its size."""
+    Console().print(_table(with_database(partitions.states)))
+
+
+@retention.command("set")
+@click.argument("table")
+@click.argument("days")
+def set_(table: str, days: str) -> None:
+    """Keep TABLE for DAYS days (or `forever`) from now on.
+
+    What is older is dropped within the hour, and cannot be had again. No table is kept for less
+    than its floor, or for less than the finer one that it sums up.
+    """
+    wanted = _days(days)
+    with_database(lambda connection: partitions.keep(connection, table, wanted))
+    click.echo(f"{table} is kept {_kept(wanted)}")
+
+
+def _days(text: str) -> int | None:
+    if text == _FOREVER:
+        return None
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST:
+        raise click.BadParameter(
+            f"{text!r} is not a number of days from 1 to {_MOST}, or {_FOREVER}"
+        )
+    return int(text)
+
+
+def _kept(days: int | None) -> str:
+    return "for ever" if days is None else f"for {days} days"
+
+
+def _table(states: list[PartitionState]) -> Table:
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for heading in ("table", "kept", "at least", "first day", "last day"):
+        table.add_column(heading)
+    for heading in ("days ahead", "partitions", "rows", "MB"):
+        table.add_column(heading, justify="right")
+    for state in states:
+        table.add_row(
+            one_line(state.parent, 63),
+            _kept(state.keep_days),
+            f"{state.keep_at_least} days",
+            str(state.first_day or "-"),
+            str(state.last_day or "-"),
+            str(max(0, state.days_ahead)),
+            str(state.partitions),
+            f"{state.rows_estimate:,}",
+            f"{state.bytes / 1e6:,.1f}",
+        )
+    return table

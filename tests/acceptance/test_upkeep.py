@@ -1,0 +1,54 @@
+"""The installed agent maintains the installation, and an operator says how long what is kept."""
+
+import signal
+
+from tests.support.agents import output, running
+from uptimeo.storage.database import Connection, one
+
+_OLD = "SELECT partitions_ensure('api_heartbeats', now() - interval '40 days')"
+_EXPIRED = """
+SELECT count(*) FROM partition_bounds('api_heartbeats') WHERE hi <= now() - interval '30 days'
+"""
+_LAST_DAY = """
+DO $$ BEGIN EXECUTE format('DROP TABLE api_heartbeats_%s',
+    to_char((now() AT TIME ZONE 'UTC')::date + 7, 'YYYYMMDD')); END $$
+"""
+
+
+async def test_an_agent_makes_days_and_drops_days_and_says_so(
+    environment: dict[str, str], connection: Connection
+) -> None:
+    await connection.execute(_OLD)
+    await connection.execute(_LAST_DAY.encode())
+
+    async with running("agent", **environment) as agent:
+        await agent.event("maintenance_taken", term=1)
+        made = await agent.event("partitions_made")
+        await agent.until(
+            lambda: (
+                {} if sum(x["event"] == "partition_dropped" for x in agent.lines) == 9 else None
+            ),
+            "nine dropped days",
+        )
+        agent.signal(signal.SIGTERM)
+        assert await agent.ended() == 0
+
+    assert len(made["partitions"]) == 1
+    assert await one(connection, _EXPIRED) == 0
+    assert await one(connection, "SELECT partition_days_ahead('api_heartbeats')") == 7
+    assert [x["event"] for x in agent.lines if x["level"] == "error"] == []
+    free = "SELECT holder IS NULL FROM agent_leases WHERE datacenter_id = 0"
+    assert await one(connection, free) is True
+
+
+async def test_an_operator_sees_and_changes_how_long_heartbeats_are_kept(
+    environment: dict[str, str], connection: Connection
+) -> None:
+    before = await output("retention", **environment)
+    done = await output("retention", "set", "api_heartbeats", "90", **environment)
+    refused = await output("retention", "set", "api_heartbeats", "1.5", **environment)
+
+    assert "for 30 days" in before[1]
+    assert done == (0, "api_heartbeats is kept for 90 days\n", "")
+    assert (refused[0], "'1.5' is not a number of days" in refused[2]) == (2, True)
+    assert await one(connection, "SELECT keep_days FROM partition_plans") == 90
