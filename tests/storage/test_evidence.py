@@ -118,21 +118,3 @@ async def test_both_tables_have_their_days_and_evidence_is_kept_for_a_week(
             (parent,),
         )
         assert days == 9
-
-
-async def test_a_lock_on_the_evidence_holds_up_no_day_of_heartbeats(
-    conninfo: str, connection: Connection
-) -> None:
-    """The days of heartbeats are made first, and stay when those of the evidence fail."""
-    ahead = await one(
-        connection,
-        "SELECT max(inhrelid::regclass::text) FROM pg_inherits"
-        " WHERE inhparent = 'api_heartbeats'::regclass",
-    )
-    await connection.execute(f"DROP TABLE {ahead}".encode())
-    await connection.execute("DELETE FROM partition_plans WHERE parent = 'heartbeat_evidence'")
-
-    with pytest.raises(Exception, match="no rows"):
-        await ensure(connection, "heartbeat_evidence")
-
-    assert await one(connection, "SELECT to_regclass(%s) IS NOT NULL", (ahead,))

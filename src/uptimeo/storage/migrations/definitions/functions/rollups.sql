@@ -160,7 +160,7 @@ BEGIN
     )
     SELECT g.monitor_id, p_datacenter, p_bucket,
         coalesce(t.up_ms, 0)::int, coalesce(t.degraded_ms, 0)::int, coalesce(t.critical_ms, 0)::int,
-        coalesce(t.down_ms, 0)::int, coalesce(rollup_length(g.maintenance), 0),
+        coalesce(t.down_ms, 0)::int, coalesce(rollup_length(g.maintenance - coalesce(g.off, '{}')), 0),
         coalesce(t.unknown_ms, 0)::int,
         CASE WHEN first_term IS NULL THEN 0
              ELSE coalesce(rollup_length(g.rest - g.waiting - led), 0) END,
