@@ -148,7 +148,6 @@ def _body(target: Target, datacenter: DatacenterId, slot: datetime, chance: rand
             status=Status.UP,
             result=_result(target, total),
             evidence=False,
-            queue_ms=late_ms,
         )
     )
 

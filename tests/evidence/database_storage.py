@@ -4,12 +4,22 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.evidence.database_figures import Figure, Scale
-from tests.evidence.database_rows import begin_terms, interleaved, targets, yesterday
+from tests.evidence.database_rows import (
+    DATACENTERS,
+    INTERVAL_S,
+    begin_terms,
+    interleaved,
+    targets,
+    yesterday,
+)
 from uptimeo.storage.database import Connection, connect, make_pool, one
 from uptimeo.storage.heartbeats import HeartbeatStore
 
+# So many that the three datacenters are as far apart as when they send at once.
 _BATCH = 100
+_CHECKPOINT_S = 300
 _MAX_BYTES, _MAX_WAL_BYTES = 170, 300
+_WORTH_A_LINE = 0.05
 _PAGE_HEADER, _LINE_POINTER, _TUPLE_HEADER = 24, 4, 23
 _EXTENSIONS = """
 CREATE EXTENSION IF NOT EXISTS pgstattuple;
@@ -28,15 +38,24 @@ SELECT attname FROM pg_attribute
 WHERE attrelid = %s::regclass AND attnum > 0 AND NOT attisdropped ORDER BY attnum
 """
 _WAL = """
-SELECT "resource_manager/record_type", count, record_size, fpi_size
+SELECT "resource_manager/record_type", record_size, fpi_size
 FROM pg_get_wal_stats(%s, %s, true) WHERE count > 0
 """
 
 
 @dataclass(frozen=True, slots=True)
-class Logged:
-    """What a part of the log holds: bytes by kind of record, and those of whole pages."""
+class Mark:
+    """A position in the log, and how many rows had been sent by then."""
 
+    rows: int
+    position: str
+
+
+@dataclass(frozen=True, slots=True)
+class Logged:
+    """What a part of the log holds of `rows`: bytes by kind of record, and of whole pages."""
+
+    rows: int
     records: Mapping[str, int]
     page_images: int
 
@@ -45,7 +64,7 @@ async def measure(conninfo: str, scale: Scale) -> Sequence[Figure]:
     """Store a day or a part of it; the log is that of the last quarter."""
     async with await connect(conninfo) as connection:
         await connection.execute(_EXTENSIONS)
-        rows, logged = await _store(conninfo, connection, scale)
+        logged, five_minutes = await _store(conninfo, connection, scale)
         partition = f"api_heartbeats_{yesterday():%Y%m%d}"
         await connection.execute(f"VACUUM (FREEZE, ANALYZE) {partition}".encode())
         heap, inside = await _heap(connection, partition)
@@ -59,29 +78,39 @@ async def measure(conninfo: str, scale: Scale) -> Sequence[Figure]:
         *_padding(inside, columns),
         *columns,
         *indexes,
-        *_of_the_log(logged, rows),
+        *_of_the_log(logged, five_minutes),
     ]
 
 
-async def _store(conninfo: str, connection: Connection, scale: Scale) -> tuple[int, Logged]:
-    """Send everything; answers with the rows of the last quarter, and what the log has of them."""
+async def _store(conninfo: str, connection: Connection, scale: Scale) -> tuple[Logged, Logged]:
+    """Send everything; what the log has of the last quarter, and of its first five minutes."""
     await begin_terms(connection, yesterday())
     watched, seconds = targets(scale.monitors), scale.hours * 3600
-    total = int(3 * scale.monitors * seconds / 30)
-    sent, measured, began = 0, 0, None
+    total = int(len(DATACENTERS) * scale.monitors * seconds / INTERVAL_S)
+    interval = int(len(DATACENTERS) * scale.monitors * _CHECKPOINT_S / INTERVAL_S)
+    sent, marks = 0, list[Mark]()
     async with make_pool(conninfo, 1) as pool:
         for datacenter, bodies in interleaved(watched, seconds, _BATCH):
-            if began is None and sent >= total * 3 / 4:
+            if not marks and sent >= total * 3 / 4:
                 await connection.execute("CHECKPOINT")
-                began = await one(connection, _POSITION)
+                marks.append(await _mark(connection, sent))
+            if len(marks) == 1 and sent >= marks[0].rows + interval:
+                marks.append(await _mark(connection, sent))
             done = await HeartbeatStore(pool, datacenter).ingest(bodies)
             assert done.inserted == len(bodies), set(done.set_aside.values())
             sent += len(bodies)
-            measured += len(bodies) if began else 0
-    ended = await one(connection, _POSITION)
-    found = await (await connection.execute(_WAL, (began, ended))).fetchall()
-    records = {kind: int(size) for kind, _, size, _ in found}
-    return measured, Logged(records, sum(int(images) for *_, images in found))
+    marks.append(await _mark(connection, sent))
+    return await _logged(connection, marks[0], marks[-1]), await _logged(connection, *marks[:2])
+
+
+async def _mark(connection: Connection, rows: int) -> Mark:
+    return Mark(rows, await one(connection, _POSITION))
+
+
+async def _logged(connection: Connection, first: Mark, last: Mark) -> Logged:
+    found = await (await connection.execute(_WAL, (first.position, last.position))).fetchall()
+    records = {kind: int(size) for kind, size, _ in found}
+    return Logged(last.rows - first.rows, records, sum(int(images) for *_, images in found))
 
 
 async def _heap(connection: Connection, partition: str) -> tuple[Figure, list[Figure]]:
@@ -136,19 +165,19 @@ async def _indexes(connection: Connection, partition: str) -> list[Figure]:
     ]
 
 
-def _of_the_log(logged: Logged, rows: int) -> list[Figure]:
-    total = sum(logged.records.values()) / rows
+def _of_the_log(logged: Logged, after: Logged) -> list[Figure]:
     kinds = sorted(logged.records.items(), key=lambda pair: -pair[1])
+    total = sum(logged.records.values()) / logged.rows
     return [
         Figure(name="write-ahead log", value=total, unit="B/row", at_most=_MAX_WAL_BYTES),
         *(
-            Figure(name=f"  {kind}", value=size / rows, unit="B/row")
+            Figure(name=f"  {kind}", value=size / logged.rows, unit="B/row")
             for kind, size in kinds
-            if size / rows > 0.05
+            if size / logged.rows > _WORTH_A_LINE
         ),
         Figure(
-            name="images of pages after one checkpoint",
-            value=logged.page_images / rows,
+            name="images of pages, a checkpoint every 5 minutes",
+            value=after.page_images / after.rows,
             unit="B/row",
         ),
     ]

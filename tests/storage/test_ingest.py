@@ -87,7 +87,6 @@ async def test_every_column_arrives_as_it_was_sent(
         "transfer_ms": 0.75,
         "redirect_ms": 0.125,
         "time_to_first_byte_ms": 11.0,
-        "queue_ms": 0.25,
         "response_size_bytes": 321,
         "response_status_code": 200,
         "warning_threshold_ms": 300,

@@ -32,17 +32,17 @@ class Origin:
 class Heartbeat:
     """The record of one check. (monitor, datacenter, scheduled_at) is its natural key.
 
-    `scheduled_at` is the slot, computed; `executed_at` is when the probe started, measured;
-    both are UTC by the database's clock. `evidence` says whether headers and body are kept.
-    `failed_attempts` are the tries before the one whose result this is; `lag_ms` is how late our
-    own event loop was during it, if that was late enough to doubt its figures.
+    `scheduled_at` is the slot, computed; `executed_at` is when the probe started, measured; both
+    are UTC by the database's clock, and what lies between them is our own lateness. `evidence`
+    says whether headers and body are kept. `failed_attempts` are the tries before the one whose
+    result this is; `lag_ms` is how late our own event loop was during it, if that was late enough
+    to doubt its figures.
     """
 
     monitor: Monitor
     origin: Origin
     scheduled_at: datetime
     executed_at: datetime
-    queue_ms: float | None
     attempts: int
     status: Status
     result: ProbeResult
@@ -81,7 +81,6 @@ def to_wire(beat: Heartbeat) -> str:
         "holder": origin.holder,
         "scheduled_at": beat.scheduled_at.isoformat(),
         "executed_at": beat.executed_at.isoformat(),
-        "queue_ms": _ms(beat.queue_ms),
         "attempts": beat.attempts,
         "status": beat.status.value,
         "success": success(beat.status),
