@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint check format accept bench-phases matrix soak faults lock clean
+.PHONY: run test lint check format accept bench-phases bench-db matrix soak faults lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runtime
@@ -33,6 +33,11 @@ accept: $(VENV)/.dev
 # How far off the phases of HTTP checks are, at 300 checks a second (as root).
 bench-phases: $(VENV)/.dev
 	$(BIN)/python -m tests.evidence.phases
+
+# What a heartbeat costs in PostgreSQL, and how fast it takes them. For some of the measurements:
+# make bench-db ONLY=ingest
+bench-db: $(VENV)/.dev
+	$(BIN)/python -m tests.evidence.database $(ONLY)
 
 # What checks make of servers nobody here wrote. For some of them: make matrix ONLY="nginx exim"
 matrix: $(VENV)/.dev

@@ -39,7 +39,7 @@ _P50_MS, _P99_MS = 0.5, 3.0
 _SEEN = """
 SELECT h.monitor_id, h.status, coalesce(h.error_message, ''), h.tcp_connect_ms,
        h.tls_handshake_ms, h.wait_ms, h.transfer_ms, h.raw_response_body::text,
-       h.queue_ms, (h.details->>'lag_ms')::float8
+       (h.details->>'lag_ms')::float8
 FROM api_heartbeats h
 WHERE h.attempts > 0 AND coalesce(h.error_type, '') <> 'agent_stopped'
   AND h.scheduled_at > (SELECT min(scheduled_at) FROM api_heartbeats) + %s * interval '1 s'
@@ -58,7 +58,6 @@ class Beat:
     wait: float | None
     transfer: float | None
     body: str | None
-    queue: float | None
     lag: float | None
 
 

@@ -34,12 +34,17 @@ SELECT coalesce(sum((extract(epoch FROM last - first) / interval)::int + 1 - n),
     FROM api_heartbeats h JOIN api_monitors m ON m.id = h.monitor_id
     JOIN schedules s ON s.id = m.schedule_id GROUP BY m.id, s.interval) x
 """
-_LATE = "SELECT max(queue_ms) FROM api_heartbeats WHERE error_type IS DISTINCT FROM 'agent_stopped'"
+_LATE = """
+SELECT max(extract(epoch FROM executed_at AT TIME ZONE 'UTC' - scheduled_at))::float8 * 1000
+FROM api_heartbeats WHERE error_type IS DISTINCT FROM 'agent_stopped'
+"""
 _KINDS = """
 SELECT coalesce(error_type, status), count(*) FROM api_heartbeats GROUP BY 1 ORDER BY 2 DESC
 """
 _AGE = """
-SELECT percentile_cont(0.99) WITHIN GROUP (ORDER BY queue_ms) FROM api_heartbeats
+SELECT percentile_cont(0.99) WITHIN GROUP (
+    ORDER BY extract(epoch FROM executed_at AT TIME ZONE 'UTC' - scheduled_at)::float8 * 1000)
+FROM api_heartbeats
 WHERE error_type IS DISTINCT FROM 'agent_stopped'
 """
 

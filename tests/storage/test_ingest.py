@@ -8,6 +8,7 @@ from uuid import uuid4
 import pytest
 from psycopg.rows import dict_row
 
+from tests.evidence.database_rows import batches, begin_terms, targets, yesterday
 from uptimeo.domain.errors import RejectedError
 from uptimeo.domain.lease import LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
@@ -87,7 +88,6 @@ async def test_every_column_arrives_as_it_was_sent(
         "transfer_ms": 0.75,
         "redirect_ms": 0.125,
         "time_to_first_byte_ms": 11.0,
-        "queue_ms": 0.25,
         "response_size_bytes": 321,
         "response_status_code": 200,
         "warning_threshold_ms": 300,
@@ -118,6 +118,28 @@ async def test_every_column_arrives_as_it_was_sent(
     assert row["executed_at"] == (term["now"] + timedelta(milliseconds=5)).astimezone(UTC).replace(
         tzinfo=None
     )
+
+
+async def test_what_an_earlier_release_has_spooled_is_stored(
+    conninfo: str, store: HeartbeatStore
+) -> None:
+    term = await a_term(conninfo)
+
+    done = await store.ingest([a_row(term, queue_ms=1.5)])
+
+    assert done.inserted == 1
+
+
+async def test_a_healthy_row_does_not_grow(
+    conninfo: str, store: HeartbeatStore, connection: Connection
+) -> None:
+    await begin_terms(connection, yesterday())
+    (batch,) = batches(targets(100), VA, seconds=30, size=100)
+
+    await store.ingest(batch)
+
+    size = "SELECT avg(pg_column_size(h)) FROM api_heartbeats h"
+    assert await one(connection, size) < 180
 
 
 async def test_a_row_of_a_term_that_was_over_is_fenced_and_a_late_one_is_not(

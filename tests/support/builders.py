@@ -70,7 +70,6 @@ def heartbeat(number: int = 7, **changes: Any) -> Heartbeat:
         "origin": origin(),
         "scheduled_at": NOON,
         "executed_at": NOON,
-        "queue_ms": 0.0,
         "attempts": 1,
         "result": result(),
         "evidence": None,

@@ -4,7 +4,7 @@ import os
 import shutil
 import signal
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -22,15 +22,18 @@ _numbers = count(1)
 
 
 @contextmanager
-def server() -> Iterator[str]:
-    """The connection string of a maintenance database: UPTIMEO_TEST_DSN, or a server of our own."""
+def server(options: Sequence[str] = _FAST) -> Iterator[str]:
+    """The connection string of a maintenance database: UPTIMEO_TEST_DSN, or a server of our own.
+
+    `options` are for a server of our own; by default it forgets everything in a power cut.
+    """
     if given := os.environ.get("UPTIMEO_TEST_DSN"):
         yield given
         return
     # Not pytest's own directory: the server's user must be able to enter it.
     directory = Path(tempfile.mkdtemp(prefix="uptimeo-test-"))
     directory.chmod(0o711)
-    local = LocalServer(directory, _FAST)
+    local = LocalServer(directory, options)
     local.start()
     try:
         yield local.conninfo

@@ -53,7 +53,6 @@ def test_a_success_has_exactly_what_was_measured() -> None:
         "holder": HOLDER,
         "scheduled_at": "2026-01-02T12:00:00+00:00",
         "executed_at": "2026-01-02T12:00:00+00:00",
-        "queue_ms": 0.0,
         "attempts": 1,
         "status": "up",
         "success": True,
@@ -64,7 +63,7 @@ def test_a_success_has_exactly_what_was_measured() -> None:
 
 
 def test_what_was_not_reached_is_absent_and_not_zero() -> None:
-    row = wire(heartbeat(result=our_fault(ErrorType.STUCK, "hangs"), queue_ms=None))
+    row = wire(heartbeat(result=our_fault(ErrorType.STUCK, "hangs")))
 
     assert not {key for key in row if key.endswith("_ms")}
     assert "success" not in row
@@ -82,10 +81,9 @@ def test_milliseconds_are_rounded_to_the_microsecond() -> None:
     )
     measured = result(total_ms=29.1239999, ttfb_ms=22.00049999, phases=phases)
 
-    row = wire(heartbeat(result=measured, queue_ms=0.0004))
+    row = wire(heartbeat(result=measured))
 
     assert {key: value for key, value in row.items() if key.endswith("_ms")} == {
-        "queue_ms": 0.0,
         "response_time_ms": 29.124,
         "time_to_first_byte_ms": 22.0,
         "redirect_ms": 1.0,

@@ -194,7 +194,6 @@ def test_the_wire_form_of_any_heartbeat_is_json_that_postgresql_takes(
     )
     beat = heartbeat(
         monitor=monitor(name=name),
-        queue_ms=numbers[0],
         evidence=EvidenceReason.FAILURE,
         result=result(
             total_ms=numbers[1],

@@ -42,18 +42,18 @@ class EvidenceReason(StrEnum):
 class Heartbeat:
     """The record of one check. (monitor, datacenter, scheduled_at) is its natural key.
 
-    `scheduled_at` is the slot, computed; `executed_at` is when the probe started, measured;
-    both are UTC by the database's clock. `evidence` says why more is kept than the figures, None
-    that it is not. No secret of the monitor is in `result` and `failed_attempts`.
-    `failed_attempts` are the tries before the one whose result this is; `lag_ms` is how late our
-    own event loop was during it, if that was late enough to doubt its figures.
+    `scheduled_at` is the slot, computed; `executed_at` is when the probe started, measured; both
+    are UTC by the database's clock, and what lies between them is our own lateness. `evidence`
+    says why more is kept than the figures, None that it is not. No secret of the monitor is in
+    `result` and `failed_attempts`. `failed_attempts` are the tries before the one whose result
+    this is; `lag_ms` is how late our own event loop was during it, if that was late enough to
+    doubt its figures.
     """
 
     monitor: Monitor
     origin: Origin
     scheduled_at: datetime
     executed_at: datetime
-    queue_ms: float | None
     attempts: int
     status: Status
     result: ProbeResult
@@ -92,7 +92,6 @@ def to_wire(beat: Heartbeat) -> str:
         "holder": origin.holder,
         "scheduled_at": beat.scheduled_at.isoformat(),
         "executed_at": beat.executed_at.isoformat(),
-        "queue_ms": _ms(beat.queue_ms),
         "attempts": beat.attempts,
         "status": beat.status.value,
         "success": success(beat.status),

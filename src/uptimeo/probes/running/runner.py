@@ -143,14 +143,12 @@ class CheckRunner:
         status = judge(result, monitor.thresholds, stalled_ms=course.lag.total_ms)
         evidence = _why_evidence(self._last.get(monitor.id), status)
         self._last[monitor.id] = status
-        late = course.started - check.scheduled_at
         self._emit(
             Heartbeat(
                 monitor=monitor,
                 origin=check.origin,
                 scheduled_at=check.scheduled_at,
                 executed_at=course.started,
-                queue_ms=max(0.0, late.total_seconds() * 1000),
                 attempts=len(course.failed) + 1 if attempts is None else attempts,
                 status=status,
                 result=monitor.redactor.result(result),
