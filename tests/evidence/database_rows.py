@@ -15,7 +15,7 @@ from uptimeo.domain.monitor import DatacenterId, Monitor, MonitorId, Thresholds
 from uptimeo.domain.result import Exchange, Phases, ProbeResult
 from uptimeo.domain.verdict import Status
 from uptimeo.storage.database import Connection
-from uptimeo.storage.heartbeats import ensure_partitions
+from uptimeo.storage.partitions import ensure
 
 DATACENTERS = tuple(DatacenterId(number) for number in (1, 2, 3))
 INTERVAL_S = 30
@@ -60,7 +60,7 @@ def yesterday() -> datetime:
 
 async def begin_terms(connection: Connection, since: datetime) -> None:
     """Let one agent of each datacenter lead from that moment on, and make the days."""
-    await ensure_partitions(connection)
+    await ensure(connection, "api_heartbeats")
     for datacenter in DATACENTERS:
         await connection.execute(_DATACENTER, {"id": datacenter})
         await connection.execute(_TERM, (datacenter, _holder(datacenter), since))
@@ -147,7 +147,7 @@ def _body(target: Target, datacenter: DatacenterId, slot: datetime, chance: rand
             attempts=1,
             status=Status.UP,
             result=_result(target, total),
-            evidence=False,
+            evidence=None,
         )
     )
 
