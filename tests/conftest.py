@@ -1,12 +1,13 @@
 """What every test may ask for."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 
 import pytest
+from psycopg.conninfo import conninfo_to_dict
 
 from tests.support import postgres
 from uptimeo.storage.database import Connection, Pool, connect, make_pool
-from uptimeo.storage.partitions import ensure
 from uptimeo.storage.places import add_sample_datacenters
 
 
@@ -20,6 +21,20 @@ def maintenance() -> Iterator[str]:
 def template(maintenance: str) -> Iterator[str]:
     with postgres.template(maintenance) as name:
         yield name
+
+
+@pytest.fixture(scope="session")
+def furnished(maintenance: str, template: str) -> Iterator[str]:
+    """The name of a database to be copied: with nine datacenters and the partitions ahead."""
+    with postgres.database(maintenance, template) as conninfo:
+        asyncio.run(_furnish(conninfo))
+        yield conninfo_to_dict(conninfo)["dbname"]
+
+
+async def _furnish(conninfo: str) -> None:
+    async with await connect(conninfo) as connection:
+        await add_sample_datacenters(connection)
+        await connection.execute("SELECT partitions_ensure(parent) FROM partition_plans")
 
 
 @pytest.fixture
@@ -36,13 +51,10 @@ def migrated(maintenance: str, template: str) -> Iterator[str]:
 
 
 @pytest.fixture
-async def conninfo(migrated: str) -> str:
+def conninfo(maintenance: str, furnished: str) -> Iterator[str]:
     """A database with the schema, the nine datacenters and the partitions of these days."""
-    async with await connect(migrated) as connection:
-        await add_sample_datacenters(connection)
-        for parent in ("api_heartbeats", "heartbeat_evidence"):
-            await ensure(connection, parent)
-    return migrated
+    with postgres.database(maintenance, furnished) as conninfo:
+        yield conninfo
 
 
 @pytest.fixture

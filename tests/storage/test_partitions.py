@@ -29,6 +29,8 @@ MOMENTS = st.integers(0, 800 * 86_400).map(
 _NAMES = "SELECT partition FROM partition_bounds(%s) ORDER BY lo"
 _OLD = "SELECT partitions_ensure('api_heartbeats', now() - %s * interval '1 day')"
 _TABLES = "SELECT count(*) FROM pg_class WHERE relname ~ '^api_heartbeats_[0-9]{8}$'"
+_KEEP_HEARTBEATS = "UPDATE partition_plans SET keep_days = %s WHERE parent = 'api_heartbeats'"
+_READY_AHEAD = "UPDATE partition_plans SET days_ahead = %s WHERE parent = 'api_heartbeats'"
 _MAINTAINED = """
 CREATE TABLE cut (at timestamptz NOT NULL) PARTITION BY RANGE (at);
 INSERT INTO partition_plans (parent, days, days_ahead, keep_days) VALUES ('cut', 1, 7, 30)
@@ -227,7 +229,7 @@ async def test_a_day_that_a_wider_partition_reaches_gets_none_of_its_own(
 
     assert await without_today(connection) == []
     made = await PartitionStore(pool).ensure(HEARTBEATS)
-    (state,) = await states(connection)
+    state, *_ = await states(connection)
     writer = await ingesting(conninfo)
     await writer.send(10, days_ago=(0, 1, 200))
     await writer.connection.close()
@@ -274,16 +276,16 @@ async def test_nothing_is_lost_while_partitions_are_made_and_dropped_under_a_wri
     conninfo: str, connection: Connection, pool: Pool
 ) -> None:
     await connection.execute(_OLD, (40,))
-    await connection.execute("UPDATE partition_plans SET keep_days = 60")
+    await connection.execute(_KEEP_HEARTBEATS, (60,))
     book, writer = LogBook(), await ingesting(conninfo)
     chores = PartitionChores(partitions=PartitionStore(pool), log=book.log, first_pause_s=0.05)
 
     async def work() -> None:
         async with reading(conninfo):
-            await connection.execute("UPDATE partition_plans SET keep_days = 30")
+            await connection.execute(_KEEP_HEARTBEATS, (30,))
             dropping = asyncio.create_task(chores.drop())
             for ahead in range(8, 14):
-                await connection.execute("UPDATE partition_plans SET days_ahead = %s", (ahead,))
+                await connection.execute(_READY_AHEAD, (ahead,))
                 await chores.make()
             while not book.lines("retention_delayed"):
                 await asyncio.sleep(0.01)
@@ -302,33 +304,33 @@ async def test_nothing_is_lost_while_partitions_are_made_and_dropped_under_a_wri
 
 
 async def test_a_table_is_kept_as_long_as_it_is_told(connection: Connection) -> None:
-    await keep(connection, HEARTBEATS, 90)
-    (longer,) = await states(connection)
+    await keep(connection, HEARTBEATS, 60)
+    longer, *_ = await states(connection)
+    await keep(connection, "heartbeats_1h", None)
+    await keep(connection, "heartbeats_5m", None)
     await keep(connection, HEARTBEATS, None)
-    (forever,) = await states(connection)
+    forever, *_ = await states(connection)
 
-    assert (longer.keep_days, forever.keep_days) == (90, None)
+    assert longer.parent == HEARTBEATS
+    assert (longer.keep_days, forever.keep_days) == (60, None)
     with pytest.raises(FatalError, match="must be kept for at least 2 days, not 1"):
         await keep(connection, HEARTBEATS, 1)
-    with pytest.raises(FatalError, match="it can be set for api_heartbeats"):
+    with pytest.raises(FatalError, match="it can be set for api_heartbeats, heartbeat_evidence, "):
         await keep(connection, "agents", 10)
 
 
 async def test_what_sums_up_is_kept_at_least_as_long_as_its_source(
     connection: Connection,
 ) -> None:
-    await connection.execute(
-        "INSERT INTO partition_plans (parent, days, days_ahead, keep_days, outlives)"
-        " VALUES ('summed', 7, 7, 90, 'api_heartbeats')"
-    )
-
-    with pytest.raises(FatalError, match="summed must be kept at least as long as api_heartb"):
-        await keep(connection, "summed", 29)
-    with pytest.raises(FatalError, match=r"change summed first \(it is kept 90 days\)"):
+    summed = "heartbeats_5m"
+    with pytest.raises(FatalError, match=f"{summed} must be kept at least as long as api_heartb"):
+        await keep(connection, summed, 29)
+    with pytest.raises(FatalError, match=rf"change {summed} first \(it is kept 90 days\)"):
         await keep(connection, HEARTBEATS, 91)
-    with pytest.raises(FatalError, match="change summed first"):
+    with pytest.raises(FatalError, match=f"change {summed} first"):
         await keep(connection, HEARTBEATS, None)
-    await keep(connection, "summed", None)
+    await keep(connection, "heartbeats_1h", None)
+    await keep(connection, summed, None)
     await keep(connection, HEARTBEATS, None)
 
 
