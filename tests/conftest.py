@@ -28,7 +28,7 @@ def furnished(maintenance: str, template: str) -> Iterator[str]:
     """The name of a database to be copied: with nine datacenters and the partitions ahead."""
     with postgres.database(maintenance, template) as conninfo:
         asyncio.run(_furnish(conninfo))
-        yield conninfo_to_dict(conninfo)["dbname"]
+        yield str(conninfo_to_dict(conninfo)["dbname"])
 
 
 async def _furnish(conninfo: str) -> None:
