@@ -3,6 +3,7 @@
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from datetime import date, timedelta
 
 from uptimeo.domain.errors import UptimeoError
 from uptimeo.telemetry import Log
@@ -13,17 +14,36 @@ _RETRY_S = 5.0
 
 
 class PartitionKeeper:
-    """Every agent runs one: the database lets them work one at a time, and only the first does."""
+    """Every agent runs one: the database lets them work one at a time, and only the first does.
 
-    def __init__(self, *, make: Callable[[int], Awaitable[list[str]]], log: Log) -> None:
+    `today` is the day of the database's clock. `ready_until` is the last day that is known to be
+    ready; None before the first success.
+    """
+
+    def __init__(
+        self,
+        *,
+        make: Callable[[int], Awaitable[list[str]]],
+        today: Callable[[], date],
+        log: Log,
+    ) -> None:
         self._make = make
+        self._today = today
         self._log = log
+        self.ready_until: date | None = None
+
+    def days_ahead(self) -> int | None:
+        """How many days after today are ready, below 0 if today is not; None if not known."""
+        return None if self.ready_until is None else (self.ready_until - self._today()).days
 
     async def run(self) -> None:
         """Make what is missing now and once an hour."""
         while True:
             try:
-                if made := await self._make(DAYS_AHEAD):
+                today = self._today()
+                made = await self._make(DAYS_AHEAD)
+                self.ready_until = today + timedelta(days=DAYS_AHEAD)
+                if made:
                     self._log.partitions_made(made)
                 delay = _EVERY_S
             except UptimeoError as error:

@@ -8,8 +8,8 @@ import socket
 from uptimeo.domain.errors import FatalError, TransientError
 from uptimeo.receiver.app import make_app
 from uptimeo.receiver.attendance import Attendance
-from uptimeo.receiver.server import Server
 from uptimeo.receiver.settings import ADDRESS, ReceiverSettings
+from uptimeo.serving import Server, listen, shown
 from uptimeo.storage.database import connect, connection_string, make_pool, startup_errors
 from uptimeo.storage.schema import verify
 from uptimeo.storage.signals import SignalStore
@@ -32,7 +32,7 @@ async def run_receiver(settings: ReceiverSettings, log: Log) -> None:
         attendance = Attendance(store, f"{socket.gethostname()}:{os.getpid()}", log)
         await pool.open()
         try:
-            log.receiver_started(_shown(listening))
+            log.receiver_started(shown(listening))
             await _run(Server(make_app(store, attendance)), listening, attendance)
         finally:
             await pool.close(timeout=0.2)
@@ -71,15 +71,9 @@ async def _verify(conninfo: str) -> None:
 
 
 def _listen(settings: ReceiverSettings) -> socket.socket:
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+        return listen(settings.host, settings.port)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         text = f"{ADDRESS}: {where} cannot be listened on: {error.strerror or error}"
         raise FatalError(text) from error
-
-
-def _shown(listening: socket.socket) -> str:
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
