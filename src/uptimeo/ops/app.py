@@ -1,11 +1,13 @@
 """What is answered to whom? Three paths to look at, and nothing to change."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
 
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from uptimeo.ops.exposition import Exposition
 from uptimeo.ops.facts import AgentFacts
@@ -26,9 +28,8 @@ def make_app(facts: Callable[[], AgentFacts], exposition: Exposition) -> Starlet
 
     async def metrics(request: Request) -> Response:
         if "gzip" in request.headers.get("accept-encoding", ""):
-            packed = {"Content-Encoding": "gzip", "Vary": "Accept-Encoding"}
-            return Response(await exposition.packed(), 200, packed, CONTENT_TYPE)
-        return Response(await exposition.text(), 200, {"Vary": "Accept-Encoding"}, CONTENT_TYPE)
+            return _Pieces(await exposition.packed(), {"Content-Encoding": "gzip"})
+        return _Pieces(await exposition.text(), {})
 
     app = Starlette(
         routes=[
@@ -39,6 +40,26 @@ def make_app(facts: Callable[[], AgentFacts], exposition: Exposition) -> Starlet
     )
     app.router.redirect_slashes = False
     return app
+
+
+class _Pieces(Response):
+    """A body that is sent piece by piece, as fast as the scraper takes it.
+
+    Starlette's own streaming starts tasks, and the first time loads a library for 20 ms.
+    """
+
+    def __init__(self, pieces: Sequence[bytes], headers: Mapping[str, str]) -> None:
+        length = {"Content-Length": str(sum(map(len, pieces))), "Vary": "Accept-Encoding"}
+        super().__init__(None, 200, {**length, **headers}, CONTENT_TYPE)
+        self._pieces = pieces
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        head = {"status": self.status_code, "headers": self.raw_headers}
+        await send({"type": "http.response.start", **head})
+        for piece in self._pieces:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b""})
 
 
 def _said(verdict: Verdict) -> Response:

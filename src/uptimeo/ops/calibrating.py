@@ -10,8 +10,8 @@ from uptimeo.calibration.measure import PHASES, Calibration, PhaseError, Plan
 from uptimeo.domain.errors import FatalError
 from uptimeo.telemetry import Log
 
-# Ten seconds of two checks each: enough for a figure, too little to be in anybody's way.
-PLAN = Plan(checks=20, rate=2.0, hold_ms=20.0)
+# Five seconds of four checks each: enough for a figure, too little to be in anybody's way.
+PLAN = Plan(checks=20, rate=4.0, hold_ms=20.0)
 _FIRST_S = 60.0
 _LIMIT_S = 60.0
 
@@ -52,10 +52,11 @@ class SelfCalibration:
         delay_s = min(_FIRST_S, self._every_s)
         while True:
             await asyncio.sleep(delay_s * random.uniform(0.9, 1.1))  # noqa: S311
-            await self._attempt()
+            await self.attempt()
             delay_s = self._every_s
 
-    async def _attempt(self) -> None:
+    async def attempt(self) -> None:
+        """Measure once, now."""
         try:
             async with asyncio.timeout(_LIMIT_S):
                 self._take(await self._measure(PLAN))

@@ -99,7 +99,8 @@ FAMILIES = (
 def values(beat: Heartbeat, expiries: Mapping[str, float]) -> dict[str, float]:
     """By the keys of families. `expiries` are those of the certificate that was seen last.
 
-    Of a check that says nothing about its target there is the status alone.
+    Of a check that says nothing about its target there is the status alone. Raises TypeError for
+    a result that has something else than numbers.
     """
     found: dict[str, float] = {STATUS.key(each): 0 for each in Status}
     found[STATUS.key(beat.status)] = 1
@@ -115,6 +116,8 @@ def values(beat: Heartbeat, expiries: Mapping[str, float]) -> dict[str, float]:
         found |= dict(_phases(ICMP_PHASE, _ICMP_PHASES, _spent(beat.result.phases)))
     elif kind in _DNS:
         found |= dict(_phases(DNS_PHASE, _DNS_PHASES, _spent(beat.result.phases)))
+    if odd := [key for key, value in found.items() if not isinstance(value, int | float)]:
+        raise TypeError(f"{odd[0]} is no number")
     return found
 
 

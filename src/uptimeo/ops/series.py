@@ -25,7 +25,7 @@ class Family:
         """What a line begins with."""
         return f"{self.name}{{" + (f'{self.label}="{label_value}",' if self.label else "")
 
-    def keys(self) -> tuple[str, ...]:
+    def all_keys(self) -> tuple[str, ...]:
         """All of them."""
         return tuple(self.key(each) for each in self.label_values or ("",))
 
@@ -47,7 +47,7 @@ def pieces(families: Iterable[Family], seen: Sequence[Seen]) -> Iterator[str]:
     """The text of all families, in pieces that take a millisecond or two each."""
     for family in families:
         yield f"# HELP {family.name} {family.help}\n# TYPE {family.name} gauge\n"
-        keys = family.keys()
+        keys = family.all_keys()
         for first in range(0, len(seen), _SLICE):
             yield _lines(keys, seen[first : first + _SLICE])
 
