@@ -79,7 +79,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     results = _results(settings, welcome)
     references, shared = References(settings.references()), _shared(settings, pool)
     attempts = Attempts(registry=registry, references=references, shared=shared, log=log)
-    runner = _runner(settings, attempts, election, clock, _emit(writer, results), log)
+    runner = _runner(settings, attempts, election, clock, _emit(settings, writer, results), log)
     scheduler = _scheduler(settings, runner, election, clock, log)
     notices = ChangeNotices(conninfo)
     source, apply = MonitorStore(pool, datacenter), _apply(scheduler, results)
@@ -135,8 +135,12 @@ def _spool(settings: Settings) -> Spool:
     return Spool(settings.data_dir / "spool", settings.spool_max_bytes)
 
 
-def _emit(writer: HeartbeatWriter, results: Results) -> Callable[[Heartbeat], None]:
-    """Where each heartbeat goes: towards PostgreSQL first, then where scrapers see it."""
+def _emit(
+    settings: Settings, writer: HeartbeatWriter, results: Results
+) -> Callable[[Heartbeat], None]:
+    """Where each heartbeat goes: towards PostgreSQL first, then where scrapers, if any, see it."""
+    if settings.ops_address() is None:
+        return writer.put
 
     def emit(beat: Heartbeat) -> None:
         writer.put(beat)

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from uptimeo.serving import Bounds, Server, listen, shown
 from uptimeo.telemetry import Log
 
-# A scraper, a load balancer, an orchestrator, a person: and each of them twice.
-BOUNDS = Bounds(connections=16, lifetime_s=15.0)
+# Far more than ask at a time: an orchestrator that is sent away may restart the agent.
+BOUNDS = Bounds(connections=64, lifetime_s=15.0)
 _RETRY_S = 30.0
 
 

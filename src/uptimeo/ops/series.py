@@ -6,6 +6,7 @@ each sample is a line of three texts, of which two are made beforehand, and the 
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 # So many monitors are written at a time, and then the event loop has its turn.
 _SLICE = 200
@@ -23,11 +24,16 @@ class Family:
 
     def key(self, label_value: str = "") -> str:
         """What a line begins with."""
-        return f"{self.name}{{" + (f'{self.label}="{label_value}",' if self.label else "")
+        return _key(self.name, self.label, label_value)
 
     def all_keys(self) -> tuple[str, ...]:
         """All of them."""
         return tuple(self.key(each) for each in self.label_values or ("",))
+
+
+@cache  # of a few dozen, for each heartbeat
+def _key(name: str, label: str | None, label_value: str) -> str:
+    return f"{name}{{" + (f'{label}="{label_value}",' if label else "")
 
 
 @dataclass(frozen=True, slots=True)
