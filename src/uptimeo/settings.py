@@ -160,6 +160,13 @@ class Settings(BaseModel):
         ),
         AfterValidator(_ops),
     ] = "off"
+    probe_file: Annotated[
+        Path | None,
+        Field(
+            alias="UPTIMEO_PROBE_FILE",
+            description="a TOML file with what /probe may be asked for; without: there is none",
+        ),
+    ] = None
     calibrate_every_s: Annotated[
         float,
         Field(

@@ -28,6 +28,7 @@ DEFAULTS = {
     "lease_ttl_s": 3.0,
     "peer_listen": "auto",
     "ops_listen": "off",
+    "probe_file": None,
     "calibrate_every_s": 900.0,
 }
 
@@ -64,6 +65,7 @@ def test_every_variable_is_read() -> None:
         UPTIMEO_LEASE_TTL_S="3.5",
         UPTIMEO_PEER_LISTEN="0.0.0.0:7946",
         UPTIMEO_OPS_LISTEN="127.0.0.1:9464",
+        UPTIMEO_PROBE_FILE="/etc/uptimeo/probe.toml",
         UPTIMEO_CALIBRATE_EVERY_S="60",
     )
 
@@ -86,6 +88,7 @@ def test_every_variable_is_read() -> None:
         "lease_ttl_s": 3.5,
         "peer_listen": "0.0.0.0:7946",
         "ops_listen": "127.0.0.1:9464",
+        "probe_file": Path("/etc/uptimeo/probe.toml"),
         "calibrate_every_s": 60.0,
     }
 

@@ -49,7 +49,7 @@ class Agent:
 
     pool: Pool
     references: References
-    lag: LoopLag
+    attempts: Attempts
     registry: ProbeRegistry
     lease: Lease
     notices: ChangeNotices
@@ -100,7 +100,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     return Agent(
         pool=pool,
         references=references,
-        lag=attempts.lag,
+        attempts=attempts,
         registry=registry,
         lease=lease,
         notices=notices,

@@ -14,6 +14,8 @@ from uptimeo.ops.endpoint import BOUNDS, OpsEndpoint
 from uptimeo.ops.exposition import Exposition
 from uptimeo.ops.facts import AgentFacts, LoopFacts
 from uptimeo.ops.metrics import Accounts, OwnMetrics
+from uptimeo.ops.modules import read_modules
+from uptimeo.ops.probing import Prober
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.serving import Server
 from uptimeo.settings import Settings
@@ -41,7 +43,7 @@ class Vitals:
 
     def facts(self) -> AgentFacts:
         """How the agent is now."""
-        agent, election, lag = self.agent, self.agent.election, self.agent.lag
+        agent, election, lag = self.agent, self.agent.election, self.agent.attempts.lag
         return AgentFacts(
             now=agent.clock.now(),
             leads=election.term() is not None,
@@ -96,12 +98,19 @@ def operate(settings: Settings, agent: Agent, log: Log) -> Operation | None:
         own=OwnMetrics(agent.results.fixed, accounts),
         results=agent.results,
     )
-    app = make_app(vitals.facts, exposition)
+    app = make_app(vitals.facts, exposition, _prober(settings, agent))
     return Operation(
         vitals=vitals,
         endpoint=OpsEndpoint(address, lambda: Server(app, BOUNDS), log),
         calibration=calibration,
     )
+
+
+def _prober(settings: Settings, agent: Agent) -> Prober | None:
+    if settings.probe_file is None:
+        return None
+    modules = read_modules(settings.probe_file, agent.registry)
+    return Prober(modules, agent.registry, agent.attempts)
 
 
 def _calibration(settings: Settings, registry: ProbeRegistry, log: Log) -> SelfCalibration | None:

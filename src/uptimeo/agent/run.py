@@ -57,7 +57,7 @@ async def _run(
         "succession": agent.succession.run(),
         "presence": agent.presence.run(),
         "references": agent.references.run(),
-        "loop_lag": agent.lag.run(),
+        "loop_lag": agent.attempts.lag.run(),
     }
     beside = {} if operation is None else operation.loops()
     async with AsyncExitStack() as closing:

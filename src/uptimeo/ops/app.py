@@ -13,12 +13,18 @@ from uptimeo.ops.exposition import Exposition
 from uptimeo.ops.facts import AgentFacts
 from uptimeo.ops.health import Verdict, health, readiness
 from uptimeo.ops.metrics import CONTENT_TYPE
+from uptimeo.ops.probing import Prober
 
 _METHODS = ["GET"]  # Starlette adds HEAD
 
 
-def make_app(facts: Callable[[], AgentFacts], exposition: Exposition) -> Starlette:
-    """The application. Every answer is made of what is in memory: none asks a disk or a peer."""
+def make_app(
+    facts: Callable[[], AgentFacts], exposition: Exposition, prober: Prober | None = None
+) -> Starlette:
+    """The application. Every answer is made of what is in memory: none asks a disk or a peer.
+
+    With a prober there is a fourth path, which has a target checked that the caller names.
+    """
 
     async def healthz(_request: Request) -> Response:
         return _said(health(facts()))
@@ -31,15 +37,26 @@ def make_app(facts: Callable[[], AgentFacts], exposition: Exposition) -> Starlet
             return _Pieces(await exposition.packed(), {"Content-Encoding": "gzip"})
         return _Pieces(await exposition.text(), {})
 
-    app = Starlette(
-        routes=[
-            Route("/healthz", healthz, methods=_METHODS),
-            Route("/readyz", readyz, methods=_METHODS),
-            Route("/metrics", metrics, methods=_METHODS),
-        ]
-    )
+    routes = [
+        Route("/healthz", healthz, methods=_METHODS),
+        Route("/readyz", readyz, methods=_METHODS),
+        Route("/metrics", metrics, methods=_METHODS),
+    ]
+    if prober is not None:
+        routes.append(_probe_route(prober))
+    app = Starlette(routes=routes)
     app.router.redirect_slashes = False
     return app
+
+
+def _probe_route(prober: Prober) -> Route:
+    async def probe(request: Request) -> Response:
+        timeout = request.headers.get("x-prometheus-scrape-timeout-seconds")
+        answer = await prober.probe(request.query_params, timeout)
+        headers = {"Cache-Control": "no-store"}
+        return Response(answer.text, answer.status, headers, CONTENT_TYPE)
+
+    return Route("/probe", probe, methods=_METHODS)
 
 
 class _Pieces(Response):
