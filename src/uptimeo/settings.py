@@ -42,6 +42,14 @@ def _listen(text: str) -> str:
     return text
 
 
+def _ops(text: str) -> str:
+    if text != "off":
+        host, colon, port = text.rpartition(":")
+        if not host or not colon or not port.isdecimal() or int(port) > 65535:
+            raise ValueError("must be off, or host:port such as 127.0.0.1:9464")
+    return text
+
+
 def _networks(text: str) -> str:
     AddressGuard.of(text)
     return text
@@ -172,6 +180,35 @@ class Settings(BaseModel):
         ),
         AfterValidator(_listen),
     ] = "auto"
+
+    ops_listen: Annotated[
+        str,
+        Field(
+            alias="UPTIMEO_OPS_LISTEN",
+            description="where /healthz, /readyz and /metrics are answered: off, host:port",
+        ),
+        AfterValidator(_ops),
+    ] = "off"
+    probe_file: Annotated[
+        Path | None,
+        Field(
+            alias="UPTIMEO_PROBE_FILE",
+            description="a TOML file with what /probe may be asked for; without: there is none",
+        ),
+    ] = None
+    calibrate_every_s: Annotated[
+        float,
+        Field(
+            alias="UPTIMEO_CALIBRATE_EVERY_S",
+            ge=0,
+            le=86_400,
+            description="seconds between two measurements of the agent's own error; 0: none",
+        ),
+    ] = 900.0
+
+    def ops_address(self) -> tuple[str, int] | None:
+        """Where to answer scrapers and orchestrators (TCP, port 0 is any); None: nowhere."""
+        return None if self.ops_listen == "off" else next(_pairs(self.ops_listen))
 
     def peer_address(self, facing_database: str | None) -> tuple[str, int] | None:
         """Where to listen for other agents (UDP, port 0 is any); None: nowhere."""

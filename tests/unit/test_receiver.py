@@ -15,8 +15,8 @@ from uptimeo.domain.signal import SignalKind
 from uptimeo.receiver.app import Call, read_path
 from uptimeo.receiver.attendance import Attendance
 from uptimeo.receiver.rates import Rate, RateLimit
-from uptimeo.receiver.server import Server
 from uptimeo.receiver.settings import read_receiver_settings
+from uptimeo.serving import Bounds, Server
 
 TOKEN = "abcdefghij_klmno-pqrst"
 HASH = sha256(TOKEN.encode()).hexdigest()
@@ -128,7 +128,7 @@ async def served(server: Server) -> AsyncIterator[int]:
 
 
 async def test_a_caller_who_does_not_come_to_the_point_is_hung_up_on() -> None:
-    async with served(Server(Starlette(), lifetime_s=0.2)) as port:
+    async with served(Server(Starlette(), Bounds(lifetime_s=0.2))) as port:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.write(b"GET /ping HTTP/1.1\r\nX-Slow: ")
         received = b""

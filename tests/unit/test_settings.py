@@ -31,6 +31,9 @@ DEFAULTS = {
     "reference_targets": "",
     "lease_ttl_s": 3.0,
     "peer_listen": "auto",
+    "ops_listen": "off",
+    "probe_file": None,
+    "calibrate_every_s": 900.0,
 }
 
 
@@ -68,6 +71,9 @@ def test_every_variable_is_read() -> None:
         UPTIMEO_REFERENCE_TARGETS="192.0.2.1:53, [2001:db8::1]:443",
         UPTIMEO_LEASE_TTL_S="3.5",
         UPTIMEO_PEER_LISTEN="0.0.0.0:7946",
+        UPTIMEO_OPS_LISTEN="127.0.0.1:9464",
+        UPTIMEO_PROBE_FILE="/etc/uptimeo/probe.toml",
+        UPTIMEO_CALIBRATE_EVERY_S="60",
     )
 
     assert read_settings(given).model_dump() == {
@@ -92,6 +98,9 @@ def test_every_variable_is_read() -> None:
         "reference_targets": "192.0.2.1:53, [2001:db8::1]:443",
         "lease_ttl_s": 3.5,
         "peer_listen": "0.0.0.0:7946",
+        "ops_listen": "127.0.0.1:9464",
+        "probe_file": Path("/etc/uptimeo/probe.toml"),
+        "calibrate_every_s": 60.0,
     }
 
 
@@ -275,3 +284,22 @@ def test_only_the_variables_for_rows_reach_rows() -> None:
 
     assert reader.environment == {"UPTIMEO_SECRET_A": "a-value"}
     assert "a-value" not in repr(reader)
+
+
+@pytest.mark.parametrize(
+    ("given", "where"),
+    [
+        ("off", None),
+        ("127.0.0.1:9464", ("127.0.0.1", 9464)),
+        ("[::1]:0", ("::1", 0)),
+    ],
+)
+def test_scrapers_ask_where_the_operator_says_and_else_nowhere(
+    given: str, where: tuple[str, int] | None
+) -> None:
+    assert read_settings(environment(UPTIMEO_OPS_LISTEN=given)).ops_address() == where
+
+
+@pytest.mark.parametrize("given", ["9464", ":9464", "host:", "host:70000", "on"])
+def test_an_address_for_scrapers_that_is_none_is_refused(given: str) -> None:
+    assert refusal(UPTIMEO_OPS_LISTEN=given).startswith("UPTIMEO_OPS_LISTEN: ")

@@ -1,6 +1,7 @@
 """The composition root: the only place where one stage meets the next."""
 
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -11,7 +12,8 @@ from uptimeo.catalog.feed import ChangeFeed
 from uptimeo.catalog.snapshot import CatalogSnapshot
 from uptimeo.catalog.watcher import CatalogWatcher, Interpreter
 from uptimeo.clock import ServerClock, boottime
-from uptimeo.domain.monitor import DatacenterId
+from uptimeo.domain.heartbeat import Heartbeat
+from uptimeo.domain.monitor import DatacenterId, Monitor
 from uptimeo.domain.presence import Presence
 from uptimeo.heartbeats.spool import Spool
 from uptimeo.heartbeats.writer import HeartbeatWriter
@@ -25,6 +27,8 @@ from uptimeo.leader.peers import Peers
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.rollups import RollupChore
 from uptimeo.leader.succession import Succession
+from uptimeo.ops.flushes import CountedSink
+from uptimeo.ops.results import Results
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.probes.running.attempts import Attempts, Shared
 from uptimeo.probes.running.lag import LoopLag
@@ -53,6 +57,12 @@ class Upkeep:
     maintenance: Maintenance
     partitions: PartitionChores
 
+    def days_ahead(self) -> int | None:
+        """For how many days after today every table has room; None: another agent knows."""
+        if self.election.term() is None:
+            return None
+        return min(self.partitions.days_ahead.values(), default=None)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agent:
@@ -60,7 +70,7 @@ class Agent:
 
     pool: Pool
     references: References
-    lag: LoopLag
+    attempts: Attempts
     registry: ProbeRegistry
     lease: Lease
     notices: ChangeNotices
@@ -72,6 +82,9 @@ class Agent:
     writer: HeartbeatWriter
     upkeep: Upkeep
     presence: PresenceReporter
+    clock: ServerClock
+    results: Results
+    flushes: CountedSink
 
 
 def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agent:
@@ -82,16 +95,16 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     pool = make_pool(conninfo, size=4)
     store = HeartbeatStore(pool, datacenter)
     lease, election = _candidacy(settings, conninfo, welcome, clock, log)
-    writer = HeartbeatWriter(
-        spool=Spool(settings.data_dir / "spool", settings.spool_max_bytes), sink=store, log=log
-    )
-    references = References(settings.references())
-    shared = Shared(guard=settings.guard(), signals=SignalStore(pool), exec_file=settings.exec_file)
+    flushes = CountedSink(store, time.monotonic)
+    writer = HeartbeatWriter(spool=_spool(settings), sink=flushes, log=log)
+    results = _results(settings, welcome)
+    references, shared = References(settings.references()), _shared(settings, pool)
     attempts = Attempts(registry=registry, references=references, shared=shared, log=log)
-    runner = _runner(settings, attempts, election, clock, writer, log)
+    runner = _runner(settings, attempts, election, clock, _emit(settings, writer, results), log)
     scheduler = _scheduler(settings, runner, election, clock, log)
     notices = ChangeNotices(conninfo)
-    watcher = _watcher(settings, MonitorStore(pool, datacenter), notices, registry, scheduler, log)
+    source, apply = MonitorStore(pool, datacenter), _apply(scheduler, results)
+    watcher = _watcher(settings, source, notices, registry, apply, log)
     _resume(settings, welcome, watcher, log)
     peers = _peers(settings, welcome, election, log)
     board = InstanceStore(pool, datacenter, welcome.agent_id, datetime.now(UTC))
@@ -108,7 +121,7 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
     return Agent(
         pool=pool,
         references=references,
-        lag=attempts.lag,
+        attempts=attempts,
         registry=registry,
         lease=lease,
         notices=notices,
@@ -120,7 +133,48 @@ def build(settings: Settings, conninfo: str, welcome: Welcome, log: Log) -> Agen
         writer=writer,
         upkeep=_upkeep(settings, pool, welcome, log),
         presence=presence,
+        clock=clock,
+        results=results,
+        flushes=flushes,
     )
+
+
+def _results(settings: Settings, welcome: Welcome) -> Results:
+    return Results({"datacenter": welcome.datacenter_code, "agent": settings.instance})
+
+
+def _shared(settings: Settings, pool: Pool) -> Shared:
+    signals = SignalStore(pool)
+    return Shared(guard=settings.guard(), signals=signals, exec_file=settings.exec_file)
+
+
+def _spool(settings: Settings) -> Spool:
+    return Spool(settings.data_dir / "spool", settings.spool_max_bytes)
+
+
+def _emit(
+    settings: Settings, writer: HeartbeatWriter, results: Results
+) -> Callable[[Heartbeat], None]:
+    """Where each heartbeat goes: towards PostgreSQL first, then where scrapers, if any, see it."""
+    if settings.ops_address() is None:
+        return writer.put
+
+    def emit(beat: Heartbeat) -> None:
+        writer.put(beat)
+        results.take(beat)
+
+    return emit
+
+
+def _apply(scheduler: Scheduler, results: Results) -> Callable[[Iterable[Monitor]], None]:
+    """What follows a new set of monitors."""
+
+    def apply(monitors: Iterable[Monitor]) -> None:
+        in_force = list(monitors)
+        scheduler.replace(in_force)
+        results.keep(in_force)
+
+    return apply
 
 
 def _watcher(
@@ -128,14 +182,14 @@ def _watcher(
     source: MonitorStore,
     notices: ChangeNotices,
     registry: ProbeRegistry,
-    scheduler: Scheduler,
+    apply: Callable[[Iterable[Monitor]], None],
     log: Log,
 ) -> CatalogWatcher:
     return CatalogWatcher(
         source=source,
         feed=ChangeFeed(notices=notices, poll_s=settings.config_poll_s, log=log),
         interpreter=Interpreter(registry=registry, reader=settings.values()),
-        apply=scheduler.replace,
+        apply=apply,
         remember=CatalogSnapshot(settings.data_dir).save,
         log=log,
     )
@@ -146,7 +200,7 @@ def _runner(
     attempts: Attempts,
     election: Election,
     clock: ServerClock,
-    writer: HeartbeatWriter,
+    emit: Callable[[Heartbeat], None],
     log: Log,
 ) -> CheckRunner:
     return CheckRunner(
@@ -154,7 +208,7 @@ def _runner(
         places=HostPlaces(settings.max_checks_per_host),
         permit=election.permit,
         clock=clock,
-        emit=writer.put,
+        emit=emit,
         log=log,
     )
 

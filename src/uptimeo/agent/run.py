@@ -9,6 +9,7 @@ from typing import Any
 
 from uptimeo import __version__
 from uptimeo.agent.build import Agent, build
+from uptimeo.agent.operate import Operation, operate
 from uptimeo.agent.start import Welcome, introduce, naming
 from uptimeo.catalog.sealing import KeyRing
 from uptimeo.settings import Settings
@@ -42,10 +43,12 @@ async def run_agent(settings: Settings, log_for: Callable[[str], Log]) -> None:
     log = log_for(welcome.datacenter_code)
     agent = build(settings, conninfo, welcome, log)
     log.agent_started(__version__, welcome.server_version, settings.offline)
-    await _run(agent, stop, log)
+    await _run(agent, operate(settings, agent, log), stop, log)
 
 
-async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
+async def _run(
+    agent: Agent, operation: Operation | None, stop: "asyncio.Future[str]", log: Log
+) -> None:
     loops: dict[str, Awaitable[None]] = {
         "election": agent.election.run(),
         "peers": agent.peers.run(),
@@ -58,8 +61,9 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
         "succession": agent.succession.run(),
         "presence": agent.presence.run(),
         "references": agent.references.run(),
-        "loop_lag": agent.lag.run(),
+        "loop_lag": agent.attempts.lag.run(),
     }
+    beside = {} if operation is None else operation.loops()
     async with AsyncExitStack() as closing:
         await agent.pool.open()
         closing.push_async_callback(agent.pool.close, timeout=0.1)
@@ -70,7 +74,9 @@ async def _run(agent: Agent, stop: "asyncio.Future[str]", log: Log) -> None:
         closing.push_async_callback(agent.registry.aclose)
         closing.push_async_callback(agent.writer.aclose)
         _spare_the_collector()
-        tasks = {name: asyncio.ensure_future(loop) for name, loop in loops.items()}
+        tasks = {name: asyncio.ensure_future(each) for name, each in (loops | beside).items()}
+        if operation is not None:
+            operation.vitals.loops = {name: tasks[name] for name in loops}
         first: list[asyncio.Future[Any]] = [*tasks.values(), stop]
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if stop.done():

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from statistics import quantiles
+from statistics import fmean, quantiles
 
 from uptimeo.calibration.truth import Target, Truth, read_truth
 from uptimeo.children import Child
@@ -22,6 +22,7 @@ class PhaseError:
     """By how much the times of one phase were wrong, in ms, whichever way."""
 
     phase: str
+    mean_ms: float
     p50_ms: float
     p99_ms: float
     max_ms: float
@@ -59,6 +60,12 @@ async def calibration_target(hold_ms: float, host: str = "127.0.0.1") -> AsyncIt
         yield Target(**child.announced)
     finally:
         await child.stop()
+
+
+async def calibrated(probe: Probe[ProbeOptions], plan: Plan) -> Calibration:
+    """Measure by that probe of HTTP against a target that ends afterwards. Raises FatalError."""
+    async with calibration_target(plan.hold_ms) as target:
+        return await measure(probe, target, plan)
 
 
 async def measure(probe: Probe[ProbeOptions], target: Target, plan: Plan) -> Calibration:
@@ -110,4 +117,6 @@ def summary(found: Sequence[Mapping[str, float]]) -> tuple[PhaseError, ...]:
 
 def _error(phase: str, ms: Sequence[float]) -> PhaseError:
     cuts = quantiles(ms, n=100, method="inclusive")
-    return PhaseError(phase=phase, p50_ms=cuts[49], p99_ms=cuts[98], max_ms=max(ms))
+    return PhaseError(
+        phase=phase, mean_ms=fmean(ms), p50_ms=cuts[49], p99_ms=cuts[98], max_ms=max(ms)
+    )

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Protocol
 
 from uptimeo.catalog.feed import ChangeFeed
@@ -16,6 +17,21 @@ from uptimeo.domain.secret import SealedSecret
 from uptimeo.probes.registry import ProbeRegistry
 from uptimeo.storage.monitors import MonitorRow
 from uptimeo.telemetry import Log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CatalogState:
+    """What is in force: `monitors` of them, `invalid` rows left out, after so many `changes`.
+
+    `changed_at` is when this set came into force, `read_at` when the tables were read last, both
+    by the host's own clock; None before that. A set that was resumed from disk was never read.
+    """
+
+    monitors: int
+    invalid: int
+    changes: int
+    changed_at: datetime | None
+    read_at: datetime | None
 
 
 class MonitorSource(Protocol):
@@ -73,6 +89,19 @@ class CatalogWatcher:
         self._monitors: dict[MonitorId, Monitor] = {}
         self._errors: dict[MonitorId, str] = {}
         self._failing = False
+        self._changes = 0
+        self._changed_at: datetime | None = None
+        self._read_at: datetime | None = None
+
+    def state(self) -> CatalogState:
+        """What is in force."""
+        return CatalogState(
+            monitors=len(self._monitors),
+            invalid=len(self._errors),
+            changes=self._changes,
+            changed_at=self._changed_at,
+            read_at=self._read_at,
+        )
 
     async def run(self) -> None:
         """Follow the tables for ever."""
@@ -84,10 +113,8 @@ class CatalogWatcher:
     def resume(self, seen: Configuration) -> None:
         """Put what an earlier run saw in force until the database answers; blocks."""
         values = self._reader.read(row_references(seen.rows), seen.sealed)
-        monitors, _ = self._parse({row.id: row for row in seen.rows}, values)
-        self._tell(monitors)
-        self._monitors = monitors
-        self._apply(monitors.values())
+        monitors, errors = self._parse({row.id: row for row in seen.rows}, values)
+        self._put_in_force(monitors, errors)
 
     async def _refresh_and_tell(self) -> None:
         try:
@@ -101,14 +128,13 @@ class CatalogWatcher:
     async def refresh(self) -> None:
         """Read once and apply what changed; raises TransientError when the tables are away."""
         rows = {row.id: row for row in await self._source.rows()}
+        self._read_at = datetime.now(UTC)
         wanted = self._wanted if rows == self._rows else row_references(rows.values())
         sealed, values = await self._referred(wanted)
         if rows == self._rows and sealed == self._sealed and values == self._values:
             return
         monitors, errors = self._parse(rows, values)
-        self._tell(monitors)
-        self._monitors, self._errors = monitors, errors
-        self._apply(monitors.values())
+        self._put_in_force(monitors, errors)
         await asyncio.to_thread(self._remember, Configuration(list(rows.values()), sealed))
         await self._source.record_errors(errors, monitors)
         # Last: an error that could not be recorded is tried again.
@@ -120,6 +146,16 @@ class CatalogWatcher:
         names = {each.name for each in wanted if each.source is Source.SECRET}
         sealed = await self._source.sealed(names) if names else []
         return sealed, await asyncio.to_thread(self._reader.read, wanted, sealed)
+
+    def _put_in_force(
+        self, monitors: dict[MonitorId, Monitor], errors: dict[MonitorId, str]
+    ) -> None:
+        self._tell(monitors)
+        if self._changed_at is None or (monitors, errors) != (self._monitors, self._errors):
+            self._changes += 1
+            self._changed_at = datetime.now(UTC)
+        self._monitors, self._errors = monitors, errors
+        self._apply(monitors.values())
 
     def _parse(
         self, rows: Mapping[int, MonitorRow], values: Values

@@ -17,8 +17,7 @@ from uptimeo.calibration.measure import (
     TRANSFER,
     Calibration,
     Plan,
-    calibration_target,
-    measure,
+    calibrated,
 )
 from uptimeo.cli.palette import Pen
 from uptimeo.domain.text import one_line
@@ -82,8 +81,7 @@ async def _measured(plan: Plan) -> Calibration:
     probe = registry.get("https")
     assert probe is not None
     try:
-        async with calibration_target(plan.hold_ms) as target:
-            return await measure(probe, target, plan)
+        return await calibrated(probe, plan)
     finally:
         await registry.aclose()
 

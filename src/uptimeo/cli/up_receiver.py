@@ -9,8 +9,9 @@ from contextlib import AbstractContextManager, suppress
 import click
 
 from uptimeo.domain.errors import FatalError
-from uptimeo.receiver import address_of, listen, receive
+from uptimeo.receiver import open_inbox, receive
 from uptimeo.receiver.settings import ADDRESS, URL, read_receiver_settings
+from uptimeo.serving import shown
 from uptimeo.telemetry import Log
 
 # What its end may take, after that of the agent.
@@ -32,13 +33,13 @@ def listening(environment: Mapping[str, str], keep: Keep, *, alone: bool) -> soc
         return None
     settings = read_receiver_settings(environment)
     try:
-        opened = keep(listen(settings))
+        opened = keep(open_inbox(settings))
     except FatalError as error:
         if named:
             raise
         click.echo(f"Jobs cannot signal here (set it to another host:port): {error}", err=True)
         return None
-    url = settings.url if environment.get(URL, "").strip() else f"http://{address_of(opened)}"
+    url = settings.url if environment.get(URL, "").strip() else f"http://{shown(opened)}"
     click.echo(f"Jobs signal at {url}/ping/TOKEN: `uptimeo monitor add push`", err=True)
     return opened
 

@@ -1,15 +1,20 @@
 """What does a running agent tell about itself?"""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpoolState:
-    """How much waits for PostgreSQL; `dropped` counts since the start of the process."""
+    """How much waits for PostgreSQL; `dropped` counts since the start of the process.
+
+    `oldest_at` is when the check ran whose heartbeat has waited longest, as far as it is known.
+    """
 
     rows: int
     bytes: int
     dropped: int
+    oldest_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

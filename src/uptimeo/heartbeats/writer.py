@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -46,7 +47,10 @@ class Sink(Protocol):
 
 
 class HeartbeatWriter:
-    """Takes heartbeats from the checks at once and stores them in the background."""
+    """Takes heartbeats from the checks at once and stores them in the background.
+
+    `sound` is false from an error of the spool until it has taken heartbeats again.
+    """
 
     def __init__(self, *, spool: Spool, sink: Sink, log: Log, disk: Executor | None = None) -> None:
         self._spool = spool
@@ -56,6 +60,8 @@ class HeartbeatWriter:
         self._dropped = 0
         self._dropped_ever = 0
         self._thinned_told = 0
+        self._state = SpoolState(rows=0, bytes=0, dropped=0)
+        self.sound = True
         self._stocktaking = asyncio.Lock()
         self._arrived = asyncio.Event()
         self._spooled = asyncio.Event()
@@ -108,11 +114,19 @@ class HeartbeatWriter:
         return await self._unsent()
 
     async def state(self) -> SpoolState:
-        """What waits, in memory and on disk."""
-        rows, size = await self._on_disk(lambda: (self._spool.depth(), self._spool.size()))
-        waiting = len(self._memory)
+        """What waits, in memory and on disk; while the spool cannot be read, what waited last."""
+        with suppress(sqlite3.Error):
+            self._state = await self._on_disk(self._look)
+        return self._state
+
+    def _look(self) -> SpoolState:
+        """In the disk's thread."""
+        oldest = self._spool.oldest(1)
         return SpoolState(
-            rows=rows + waiting, bytes=size, dropped=self._dropped_ever + self._spool.dropped
+            rows=self._spool.depth() + len(self._memory),
+            bytes=self._spool.size(),
+            dropped=self._dropped_ever + self._spool.dropped,
+            oldest_at=_executed_at(oldest[0]) if oldest else None,
         )
 
     async def aclose(self) -> None:
@@ -134,6 +148,7 @@ class HeartbeatWriter:
             await asyncio.sleep(_FIRST_RETRY_S)
         else:
             self._spooled.set()
+            self.sound = True
         if self._spool.dropped > self._thinned_told:
             self._log.heartbeats_thinned(self._spool.dropped - self._thinned_told)
             self._thinned_told = self._spool.dropped
@@ -147,6 +162,7 @@ class HeartbeatWriter:
     async def _recover(self, error: sqlite3.Error) -> None:
         """After an error of the spool; what it held may now be in a file that was moved aside."""
         self._log.spool_failed(error)
+        self.sound = False
         with suppress(sqlite3.Error, OSError):
             await self._on_disk(self._spool.reopen)
             await self._take_stock()
@@ -245,6 +261,14 @@ class HeartbeatWriter:
     async def _on_disk(self, work: Callable[[], T]) -> T:
         # Shielded: a cancelled loop must not take a queued write with it.
         return await asyncio.shield(asyncio.get_running_loop().run_in_executor(self._disk, work))
+
+
+def _executed_at(row: Spooled) -> datetime | None:
+    fields = _fields(row.body) if row.sound else None
+    try:
+        return None if fields is None else datetime.fromisoformat(fields["executed_at"])
+    except (KeyError, TypeError, ValueError):
+        return None
 
 
 def _fields(body: str) -> dict[str, Any] | None:

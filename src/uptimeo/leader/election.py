@@ -75,6 +75,14 @@ class Election:
         """The term that this agent holds, as far as it knows."""
         return self._elector.term
 
+    def newest_term(self) -> int:
+        """The last term that this agent knows of, whoever holds it; 0 before it knows of any."""
+        return self._elector.newest_term
+
+    def answered_ago_s(self) -> float | None:
+        """How long ago the database answered last; None if it never has."""
+        return self._elector.answered_ago_s(boottime())
+
     def standing(self) -> Standing | None:
         """The term that this agent holds, as far as it knows."""
         return self._elector.standing(boottime())

@@ -159,6 +159,15 @@ class Elector:
             silent_s=now - self._answered_at,
         )
 
+    def answered_ago_s(self, now: float) -> float | None:
+        """How long ago the database answered last; None if it never has."""
+        return now - self._answered_at if self._answered_at else None
+
+    @property
+    def newest_term(self) -> int:
+        """The last term that is known of, whoever holds it; 0 before any is."""
+        return max(self._newest_term, self.term or 0)
+
     def is_trusted(self, now: float) -> bool:
         """Whether the deadline of the last granted request has not passed."""
         return now < self._trusted_until

@@ -1,5 +1,5 @@
 """Takes the signals of jobs: HTTP in, rows out. It checks nothing."""
 
-from uptimeo.receiver.run import address_of, listen, receive, run_receiver
+from uptimeo.receiver.run import open_inbox, receive, run_receiver
 
-__all__ = ["address_of", "listen", "receive", "run_receiver"]
+__all__ = ["open_inbox", "receive", "run_receiver"]

@@ -8,8 +8,8 @@ import socket
 from uptimeo.domain.errors import FatalError, TransientError
 from uptimeo.receiver.app import make_app
 from uptimeo.receiver.attendance import Attendance
-from uptimeo.receiver.server import Server
 from uptimeo.receiver.settings import ADDRESS, ReceiverSettings
+from uptimeo.serving import Server, listen, shown
 from uptimeo.storage.database import connect, connection_string, make_pool, startup_errors
 from uptimeo.storage.schema import verify
 from uptimeo.storage.signals import SignalStore
@@ -29,7 +29,7 @@ async def run_receiver(settings: ReceiverSettings, database: str, log: Log) -> N
     """
     await _verify(connection_string(database, _APPLICATION))
     stop = asyncio.Event()
-    with listen(settings) as listening:
+    with open_inbox(settings) as listening:
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
         await receive(database, listening, log, stop)
@@ -42,28 +42,21 @@ async def receive(database: str, listening: socket.socket, log: Log, stop: async
     attendance = Attendance(store, f"{socket.gethostname()}:{os.getpid()}", log)
     await pool.open()
     try:
-        log.receiver_started(address_of(listening))
+        log.receiver_started(shown(listening))
         await _run(Server(make_app(store, attendance)), listening, attendance, stop)
     finally:
         await pool.close(timeout=0.2)
     log.receiver_stopped()
 
 
-def listen(settings: ReceiverSettings) -> socket.socket:
+def open_inbox(settings: ReceiverSettings) -> socket.socket:
     """The socket to take signals on. Raises FatalError, such as for a port that is taken."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
     try:
-        return socket.create_server((settings.host, settings.port), family=family, backlog=512)
+        return listen(settings.host, settings.port)
     except OSError as error:
         where = f"{settings.host}:{settings.port}"
         text = f"{ADDRESS}: {where} cannot be listened on: {error.strerror or error}"
         raise FatalError(text) from error
-
-
-def address_of(listening: socket.socket) -> str:
-    """HOST:PORT of that socket."""
-    host, port = listening.getsockname()[:2]
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 async def _run(

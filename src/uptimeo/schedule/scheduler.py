@@ -157,6 +157,10 @@ class Scheduler:
             self._start_due()  # the end may come in the moment of a slot
             raise
 
+    def in_flight(self) -> int:
+        """How many checks are under way, those that wait for their turn or a place included."""
+        return len(self._checks)
+
     async def stop(self, grace_s: float) -> None:
         """Wait for the checks in flight, then abandon the rest; each leaves a heartbeat."""
         if self._checks:

@@ -72,6 +72,20 @@ class Log(UpkeepEvents):
             **_error(error),
         )
 
+    def ops_started(self, address: str) -> None:
+        """Scrapers and orchestrators may ask there."""
+        self._logger.info("ops_started", message=f"Ops endpoints at {address}", address=address)
+
+    def ops_unavailable(self, address: str, error: Exception) -> None:
+        """Nobody can ask there: the port is in use, say. The agent goes on, and tries it again."""
+        self._logger.warning(
+            "ops_unavailable", message=f"No ops endpoints at {address}", **_error(error)
+        )
+
+    def calibration_failed(self, error: Exception) -> None:
+        """The agent could not measure its own error; its checks go on."""
+        self._logger.warning("calibration_failed", message="Not calibrated", **_error(error))
+
     # The receiver of signals.
 
     def receiver_started(self, address: str) -> None:

@@ -26,6 +26,7 @@ class LoopLag:
         self._stalls: deque[tuple[float, float]] = deque(maxlen=_KEPT)
         self._late_ms: deque[float] = deque(maxlen=_KEPT)
         self._awaited_s: float | None = None
+        self.stalls = 0  # ever
 
     async def run(self) -> None:
         """Sample for ever."""
@@ -38,11 +39,22 @@ class LoopLag:
             self._late_ms.append(late_ms)
             if late_ms > _NOTABLE_MS:
                 self._stalls.append((now, late_ms))
+                self.stalls += 1
 
     def p99_ms(self) -> float | None:
         """How late the loop was at most 99 times of 100, lately; None before it was sampled."""
         ranked = sorted(self._late_ms)
         return ranked[max(0, math.ceil(len(ranked) * 0.99) - 1)] if ranked else None
+
+    def worst_ms(self) -> float | None:
+        """How late the loop was at worst, lately; None before it was sampled."""
+        return max(self._late_ms, default=None)
+
+    def overdue_s(self) -> float | None:
+        """For how long the next sample has been due and did not come; None if none was taken."""
+        if self._awaited_s is None:
+            return None
+        return max(0.0, asyncio.get_running_loop().time() - self._awaited_s)
 
     def since(self, began_s: float) -> Lag:
         """What was notable since that moment of the loop's clock, with a stall that just ended."""

@@ -1,9 +1,13 @@
-"""How are calls taken from the network? The importer of uvicorn."""
+"""How are HTTP calls taken from the network, within bounds? The importer of uvicorn.
+
+Whoever has an application to serve may call it: the receiver and the agent's ops endpoints.
+"""
 
 import asyncio
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import uvicorn
@@ -11,23 +15,45 @@ from starlette.applications import Starlette
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 _GRACE_S = 2
-_CONNECTIONS = 200
 _HEADER_BYTES = 16_384
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How many connections there may be at a time, and for how long each may last at most.
+
+    Idle ones must not use up the places. Who comes when all are taken is answered 503.
+    """
+
+    connections: int = 200
+    lifetime_s: float = 15.0
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A socket that listens there; port 0 is any. Raises OSError, also for a port in use."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=512)
+
+
+def shown(listening: socket.socket) -> str:
+    """Where it listens, as host:port."""
+    host, port = listening.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
 class Server(uvicorn.Server):
     """Serves an application until `stop`.
 
     uvicorn's own handling of signals ends in killing the process, so it is left out. There is no
-    log of calls: a token is part of the path.
+    log of calls: a receiver's token is part of the path.
     """
 
-    def __init__(self, app: Starlette, lifetime_s: float = 15.0) -> None:
-        """`lifetime_s` is how long a connection may last: idle ones must not use up the places."""
+    def __init__(self, app: Starlette, bounds: Bounds | None = None) -> None:
+        kept = bounds or Bounds()
         super().__init__(
             uvicorn.Config(
                 app,
-                http=_protocol(lifetime_s),
+                http=_protocol(kept.lifetime_s),
                 log_config=None,
                 access_log=False,
                 proxy_headers=False,
@@ -35,7 +61,7 @@ class Server(uvicorn.Server):
                 lifespan="off",
                 ws="none",
                 loop="asyncio",
-                limit_concurrency=_CONNECTIONS,
+                limit_concurrency=kept.connections,
                 h11_max_incomplete_event_size=_HEADER_BYTES,
                 timeout_keep_alive=1,
                 timeout_graceful_shutdown=_GRACE_S,
@@ -43,12 +69,23 @@ class Server(uvicorn.Server):
         )
 
     async def run_on(self, listening: socket.socket) -> None:
-        """Serve on that socket, which is closed at the end."""
-        await self.serve(sockets=[listening])
+        """Serve on that socket, which is closed at the end. Cancelled, it hangs up on everybody."""
+        try:
+            await self.serve(sockets=[listening])
+        except asyncio.CancelledError:
+            self._hang_up()
+            raise
 
     def stop(self) -> None:
         """Take no more calls, and end when those under way are answered."""
         self.should_exit = True
+
+    def _hang_up(self) -> None:
+        for server in getattr(self, "servers", ()):  # there are none before it has started
+            server.close()
+        for connection in list(self.server_state.connections):
+            if (transport := getattr(connection, "transport", None)) is not None:
+                transport.abort()
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:

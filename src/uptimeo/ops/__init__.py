@@ -1,0 +1,1 @@
+"""What may a scraper, a load balancer and an orchestrator ask a running agent?"""
