@@ -1,4 +1,4 @@
--- An installation of two monitors, two datacenters and two and a half days, in which things happen.
+-- An installation of two monitors, two datacenters and forty hours, in which things happen.
 -- It is 2026-03-04 12:02:00 UTC.
 
 INSERT INTO schedules (name, interval, thresholds_warning, thresholds_critical)
@@ -10,7 +10,7 @@ INSERT INTO api_monitors (name, type, url, schedule_id) VALUES
     ('old', 'HTTPS', 'https://old.example/{', 2);
 INSERT INTO datacenter_monitors VALUES (1, 1), (6, 1), (1, 2), (6, 2), (1, 3), (1, 4);
 INSERT INTO monitor_config_errors (monitor_id, reason, since)
-VALUES (4, 'url: not a URL', '2026-03-02 00:00:00+00');
+VALUES (4, 'url: not a URL', '2026-03-02 20:00:00+00');
 DELETE FROM monitor_duty WHERE since > '-infinity' AND monitor_id = 4;
 DELETE FROM monitor_duty WHERE since = '-infinity' AND monitor_id < 4;
 UPDATE monitor_duty SET since = '-infinity' WHERE monitor_id < 4;
@@ -20,10 +20,10 @@ INSERT INTO agent_leases (datacenter_id, term, holder, holder_name, expires_at) 
     (1, 2, '00000000-0000-0000-0000-000000000002', 'va-2', '2026-03-04 12:02:03+00'),
     (6, 1, '00000000-0000-0000-0000-000000000003', 'lon-1', '2026-03-04 12:02:03+00');
 INSERT INTO agent_terms (datacenter_id, term, holder, holder_name, started_at, expired_at) VALUES
-    (1, 1, '00000000-0000-0000-0000-000000000001', 'va-1', '2026-03-02 00:00:00+00',
+    (1, 1, '00000000-0000-0000-0000-000000000001', 'va-1', '2026-03-02 20:00:00+00',
      '2026-03-03 03:00:03+00'),
     (1, 2, '00000000-0000-0000-0000-000000000002', 'va-2', '2026-03-03 03:02:00+00', NULL),
-    (6, 1, '00000000-0000-0000-0000-000000000003', 'lon-1', '2026-03-02 00:00:00+00', NULL);
+    (6, 1, '00000000-0000-0000-0000-000000000003', 'lon-1', '2026-03-02 20:00:00+00', NULL);
 INSERT INTO maintenance_windows (starts_at, ends_at, reason)
 VALUES ('2026-03-03 22:00:00+00', '2026-03-03 22:30:00+00', 'new database');
 
@@ -57,7 +57,7 @@ SELECT slot, slot AT TIME ZONE 'UTC', term, monitor, place, attempts,
                 || CASE monitor WHEN 3 THEN '203.0.113.25:587' ELSE '203.0.113.10:443' END
             WHEN 'unknown' THEN 'the agent itself stood still' END,
        CASE WHEN ok AND monitor = 1 AND slot IN (
-               '2026-03-02 00:00+00', '2026-03-03 03:02+00', '2026-03-03 08:00+00')
+               '2026-03-02 20:00+00', '2026-03-03 03:02+00', '2026-03-03 08:00+00')
             THEN jsonb_build_object('certificate', CASE WHEN slot < '2026-03-03 08:00+00'
                 THEN '{"subject": "CN=shop.example", "issuer": "CN=Example CA 1",
                        "fingerprint": "sha256:1f0c", "leaf_expires": "2026-03-20T00:00:00+00:00"}'
@@ -89,11 +89,11 @@ FROM (
             FROM (VALUES (1, 1, 60), (1, 6, 60), (2, 1, 60), (2, 6, 60), (3, 1, 300))
                      runs (monitor, place, every)
             CROSS JOIN LATERAL generate_series(
-                timestamptz '2026-03-02 00:00+00', timestamptz '2026-03-04 12:01+00',
+                timestamptz '2026-03-02 20:00+00', timestamptz '2026-03-04 12:01+00',
                 every * interval '1 s') slot
             WHERE NOT (place = 1 AND slot > '2026-03-03 03:00+00' AND slot < '2026-03-03 03:02+00')
-              AND NOT (monitor = 2 AND place = 1 AND slot >= '2026-03-02 18:00+00'
-                       AND slot < '2026-03-02 18:03+00')) runs) said) seen;
+              AND NOT (monitor = 2 AND place = 1 AND slot >= '2026-03-02 21:00+00'
+                       AND slot < '2026-03-02 21:03+00')) runs) said) seen;
 
 INSERT INTO api_heartbeats_set_aside (received_at, datacenter_id, reason, payload)
 SELECT received_at::timestamptz, 1, reason, format(

@@ -18,6 +18,7 @@ from uptimeo.cli.migrate import migrate
 from uptimeo.cli.monitor import monitor
 from uptimeo.cli.probe_types import probe_types
 from uptimeo.cli.receive import receive
+from uptimeo.cli.report import report
 from uptimeo.cli.status import status
 from uptimeo.cli.up import up
 from uptimeo.domain.errors import FatalError, UptimeoError
@@ -54,6 +55,7 @@ for command in (
     probe_types,
     heartbeats,
     status,
+    report,
     doctor,
     migrate,
     receive,

@@ -137,3 +137,20 @@ BEGIN
 END $$;
 COMMENT ON FUNCTION outages IS
     'when monitors were down, and where, to five minutes: down_ms is exact, ended is the end of the last bucket with down time';
+
+-- From when on something is known of some monitors in some datacenters; NULL: nothing is.
+CREATE OR REPLACE FUNCTION known_from(p_monitors int[], p_datacenters int[] DEFAULT NULL)
+RETURNS timestamptz
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT min(least(day.bucket, hour.bucket, five.bucket))
+    FROM unnest(p_monitors) m
+    CROSS JOIN unnest(rollup_places(p_datacenters)) d
+    LEFT JOIN LATERAL (SELECT bucket FROM heartbeats_1d WHERE monitor_id = m AND datacenter_id = d
+                       ORDER BY bucket LIMIT 1) day ON true
+    LEFT JOIN LATERAL (SELECT bucket FROM heartbeats_1h WHERE monitor_id = m AND datacenter_id = d
+                       ORDER BY bucket LIMIT 1) hour ON true
+    LEFT JOIN LATERAL (SELECT bucket FROM heartbeats_5m WHERE monitor_id = m AND datacenter_id = d
+                       ORDER BY bucket LIMIT 1) five ON true
+$$;
+COMMENT ON FUNCTION known_from IS
+    'when the first bucket begins that tells of any of these monitors in any of these datacenters';
