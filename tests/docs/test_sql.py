@@ -15,9 +15,9 @@ NAMES = [f"{number} {each.title}" for number, each in enumerate(QUESTIONS)]
 _LONG = re.compile(r"interval '(?:[2-9]|\d{2,}) days'|'2026-\d\d-\d\d")
 # Of the day on which it is 12:02, and the day before: what 24 hours can touch.
 _RECENT = {"api_heartbeats_20260303", "api_heartbeats_20260304"}
-_READ = """
-SELECT relname FROM pg_stat_xact_user_tables
-WHERE relname LIKE 'api\\_heartbeats\\_2%' AND seq_scan + coalesce(idx_scan, 0) > 0
+_SCANS = """
+SELECT relname, seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables
+WHERE relname LIKE 'api\\_heartbeats\\_2%'
 """
 _FILLED = """
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
@@ -34,10 +34,18 @@ def connection(maintenance: str) -> Iterator[psycopg.Connection]:
 
 def partitions_read(connection: psycopg.Connection, query: str) -> set[str]:
     """The days of heartbeats that hold any and of which the query, or a function in it, read."""
+    # Scans of earlier transactions may still be counted, but none of others.
     with connection.transaction():
+        before = scans(connection)
         connection.execute(query.encode())
-        read = {name for (name,) in connection.execute(_READ)}
-    return read & {name for (name,) in connection.execute(_FILLED)}
+        after = scans(connection)
+    filled = {name for (name,) in connection.execute(_FILLED)}
+    return {name for name, count in after.items() if count > before.get(name, 0)} & filled
+
+
+def scans(connection: psycopg.Connection) -> dict[str, int]:
+    """How often this session scanned each day, by the index or whole."""
+    return dict(connection.execute(_SCANS).fetchall())
 
 
 def test_the_page_is_what_the_queries_answer(connection: psycopg.Connection) -> None:
