@@ -331,10 +331,11 @@ class Log:
 
     def rollups_behind(self, waiting: int) -> None:
         """More buckets wait than one run works off; none: it has caught up."""
-        tell, event = self._logger.warning, "rollups_behind"
-        if not waiting:
-            tell, event = self._logger.info, "rollups_caught_up"
-        tell(event, message=f"{waiting} buckets wait to be rolled up", waiting=waiting)
+        message = f"{waiting} buckets wait to be rolled up"
+        if waiting:
+            self._logger.warning("rollups_behind", message=message, waiting=waiting)
+        else:
+            self._logger.info("rollups_caught_up", message=message)
 
     def duty_reconciled(self, changes: int) -> None:
         """What monitors have to do had changed in a way that the triggers did not see."""

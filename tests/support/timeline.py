@@ -72,11 +72,11 @@ class World:
         return next(span for span in self._spans() if span[0] <= moment < span[1])
 
     def _kind(self, moment: int) -> str:
-        if any(since <= moment < until for since, until in self.maintenance):
-            return "maintenance_ms"
         since, _, interval = self._span(moment)
         if interval is None:
             return "not_scheduled_ms"
+        if any(begin <= moment < end for begin, end in self.maintenance):
+            return "maintenance_ms"
         before = [beat for beat in self.beats if since <= beat.slot <= moment]
         last = max(before, key=lambda beat: beat.slot, default=None)
         if last is not None and moment < last.slot + interval:

@@ -126,7 +126,7 @@ COMMENT ON COLUMN heartbeats_5m.up_ms IS 'ms of the bucket that a heartbeat with
 COMMENT ON COLUMN heartbeats_5m.degraded_ms IS 'ms covered by degraded: slower than the warning threshold';
 COMMENT ON COLUMN heartbeats_5m.critical_ms IS 'ms covered by critical: slower than the critical threshold';
 COMMENT ON COLUMN heartbeats_5m.down_ms IS 'ms covered by down';
-COMMENT ON COLUMN heartbeats_5m.maintenance_ms IS 'ms in a maintenance window, whatever the heartbeats say';
+COMMENT ON COLUMN heartbeats_5m.maintenance_ms IS 'ms in a maintenance window while something was due, whatever the heartbeats say';
 COMMENT ON COLUMN heartbeats_5m.unknown_ms IS 'ms covered by unknown: a fault of our own, the heartbeat has the reason';
 COMMENT ON COLUMN heartbeats_5m.no_leader_ms IS 'ms without a heartbeat while no agent of the datacenter led';
 COMMENT ON COLUMN heartbeats_5m.not_scheduled_ms IS 'ms in which nothing was due';

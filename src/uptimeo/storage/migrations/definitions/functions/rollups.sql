@@ -28,8 +28,8 @@ $$;
 -- windows and the terms: a row for each monitor that had something to do, or did something.
 --
 -- A heartbeat covers the time from its slot to the next heartbeat, at most the interval, at most
--- the stretch of duty in which it lies. Each ms is of one kind: maintenance before not scheduled
--- before what a heartbeat says before a gap. A gap is not scheduled within the first interval of a
+-- the stretch of duty in which it lies. Each ms is of one kind: not scheduled (no duty) before
+-- maintenance before what a heartbeat says before a gap. A gap is not scheduled within the first interval of a
 -- duty (the first slot comes within it) and before the first term of the datacenter; else it has no
 -- leader or is missing. Moments are cut to ms of the bucket, so that the kinds add up to it.
 CREATE OR REPLACE FUNCTION rollup_of_heartbeats(p_datacenter int, p_bucket timestamptz)
@@ -160,11 +160,11 @@ BEGIN
     )
     SELECT g.monitor_id, p_datacenter, p_bucket,
         coalesce(t.up_ms, 0)::int, coalesce(t.degraded_ms, 0)::int, coalesce(t.critical_ms, 0)::int,
-        coalesce(t.down_ms, 0)::int, coalesce(rollup_length(g.maintenance), 0),
+        coalesce(t.down_ms, 0)::int, coalesce(rollup_length(g.maintenance - coalesce(g.off, '{}')), 0),
         coalesce(t.unknown_ms, 0)::int,
         CASE WHEN first_term IS NULL THEN 0
              ELSE coalesce(rollup_length(g.rest - g.waiting - led), 0) END,
-        coalesce(rollup_length(g.off - coalesce(g.maintenance, '{}')), 0)
+        coalesce(rollup_length(g.off), 0)
             + coalesce(rollup_length(g.waiting), 0),
         CASE WHEN first_term IS NULL THEN coalesce(rollup_length(g.rest - g.waiting), 0)
              ELSE coalesce(rollup_length((g.rest - g.waiting) * led), 0) END,
