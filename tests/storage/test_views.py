@@ -352,7 +352,8 @@ async def test_what_was_set_aside_is_counted_by_kind(connection: Connection) -> 
     await connection.execute(
         "INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload) VALUES"
         " (1, 'unknown term', '{\"term\": 7}'), (1, 'unknown term', '{\"term\": 8}'),"
-        " (1, 'wrong datacenter', 'no JSON'), (1, 'value too long', '[]')"
+        " (1, 'wrong datacenter', 'no JSON'), (1, 'value too long', '[]'),"
+        " (1, 'damaged on disk: the checksum of row 3 is wrong', '{\"te')"
     )
 
     found = await rows(
@@ -360,6 +361,7 @@ async def test_what_was_set_aside_is_counted_by_kind(connection: Connection) -> 
     )
 
     assert found == [
+        ("damaged on disk", 1, None),
         ("refused by PostgreSQL", 1, None),
         ("unknown term", 2, "8"),
         ("wrong datacenter", 1, None),

@@ -71,9 +71,19 @@ def read_length(
 )
 @click.option("-m", "--monitor", type=int, metavar="ID", help="Only this monitor.")
 @click.option(
-    "-d", "--datacenter", "datacenters", multiple=True, metavar="CODE", help="Only this one; again."
+    "-d",
+    "--datacenter",
+    "datacenters",
+    multiple=True,
+    metavar="CODE",
+    help="Only there; may be repeated.",
 )
-@click.option("--by", type=click.Choice(["monitor", "datacenter"]), default="monitor")
+@click.option(
+    "--by",
+    type=click.Choice(["monitor", "datacenter"]),
+    default="monitor",
+    help="A line for each monitor, or for each of its datacenters.",
+)
 @click.option("--json", "form", flag_value="json", help="JSON instead of a table.")
 @click.option("--csv", "form", flag_value="csv", help="CSV instead of a table.")
 def report(  # noqa: PLR0913 - one for each option
