@@ -137,8 +137,9 @@ def test_what_a_plugin_returns_against_its_types_is_counted_and_not_shown() -> N
 def test_heartbeats_errors_and_delays_are_counted() -> None:
     results = results_of((monitor(1), answered()), (monitor(2), failed()))
     skipped = failed(ErrorType.SKIPPED_OVERRUN)
-    results.take(heartbeat(result=skipped, attempts=0, queue_ms=900.0))
-    results.take(heartbeat(result=answered(), queue_ms=30.0))
+    results.take(heartbeat(result=skipped, attempts=0))
+    late = NOON + timedelta(milliseconds=30)
+    results.take(heartbeat(result=answered(), executed_at=late))
     found = samples(own_metrics(results).text(facts()))
 
     assert value(found, "uptimeo_heartbeats_total", status="up") == 2

@@ -18,6 +18,7 @@ from uptimeo.cli.migrate import migrate
 from uptimeo.cli.monitor import monitor
 from uptimeo.cli.probe_types import probe_types
 from uptimeo.cli.receive import receive
+from uptimeo.cli.report import report
 from uptimeo.cli.retention import retention
 from uptimeo.cli.secret import secret
 from uptimeo.cli.status import status
@@ -57,6 +58,7 @@ for command in (
     secret,
     heartbeats,
     status,
+    report,
     doctor,
     migrate,
     retention,

@@ -18,7 +18,7 @@ from uptimeo.storage.database import (
 
 # The newest file in migrations/versions; a test compares them. A constant, so that an agent
 # need not load a migration tool to know what it expects.
-HEAD = "0013"
+HEAD = "0014"
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('uptimeo migrate', 0))"
 _HAS_VERSION_TABLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _VERSION = "SELECT version_num FROM alembic_version"

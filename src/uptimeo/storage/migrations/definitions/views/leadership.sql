@@ -26,3 +26,16 @@ JOIN agent_terms next ON next.datacenter_id = a.datacenter_id
 WHERE a.reason = 'executed after its term';
 COMMENT ON VIEW leadership_overlaps IS
     'checks that ran after their term; counted is always false: the fence set them aside';
+COMMENT ON COLUMN leadership.datacenter_id IS 'the datacenter';
+COMMENT ON COLUMN leadership.datacenter IS 'its code';
+COMMENT ON COLUMN leadership.term IS 'the number of the leadership, counted in each datacenter';
+COMMENT ON COLUMN leadership.leader IS 'the name of the agent';
+COMMENT ON COLUMN leadership.started_at IS 'when it began';
+COMMENT ON COLUMN leadership.ended_at IS 'when it was given back, or the next began; NULL: it goes on';
+COMMENT ON COLUMN leadership.leads_now IS 'whether its lease is in force';
+COMMENT ON COLUMN leadership_overlaps.datacenter_id IS 'the datacenter';
+COMMENT ON COLUMN leadership_overlaps.term IS 'under which the check ran';
+COMMENT ON COLUMN leadership_overlaps.monitor_id IS 'the monitor';
+COMMENT ON COLUMN leadership_overlaps.executed_at IS 'when it ran';
+COMMENT ON COLUMN leadership_overlaps.next_term_began IS 'when the next term began';
+COMMENT ON COLUMN leadership_overlaps.counted IS 'whether it is among the heartbeats';
