@@ -1,0 +1,128 @@
+"""How do the staged tables take the place of the older ones, within a moment?"""
+
+from psycopg import sql
+
+from uptimeo.domain.errors import FatalError
+from uptimeo.storage.adoption import history, staging
+from uptimeo.storage.adoption.older import CONFIG, CONTRACT, Driver, Older
+from uptimeo.storage.adoption.progress import Progress, Say, patiently
+
+_SERIAL = ("api_heartbeats", *(name for name in CONFIG if name != "datacenter_monitors"))
+_PARTITIONS = "SELECT uptimeo_staging.partitions_ensure('api_heartbeats')"
+# Heartbeats first: who inserts one may read a monitor for it, never the other way round.
+_LOCK = "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE"
+_VIEWS = """
+SELECT v.name, replace(v.statement, 'WITH ()', ''), array_agg(r.r) FILTER (WHERE r.r IS NOT NULL)
+FROM uptimeo_older.views_on(%(schema)s::name) v
+LEFT JOIN LATERAL (
+    SELECT uptimeo_older.rights_of(v.oid, v.name) AS r
+    UNION ALL SELECT format('ALTER VIEW %%s OWNER TO %%I', v.name, pg_get_userbyid(c.relowner))
+    FROM pg_class c WHERE c.oid = v.oid
+    UNION ALL SELECT format('COMMENT ON VIEW %%s IS %%L', v.name, obj_description(v.oid, 'pg_class'))
+    WHERE obj_description(v.oid, 'pg_class') IS NOT NULL) r ON true
+GROUP BY v.depth, v.name, v.statement ORDER BY v.depth, v.name
+"""
+_REFERENCES = "SELECT child, name, statement FROM uptimeo_older.references_to(%(schema)s::name)"
+_RIGHTS = """
+SELECT uptimeo_older.rights_of(format('%%I.%%I', %(schema)s::text, t)::regclass,
+                               format('%%I.%%I', %(schema)s::text, t))
+FROM unnest(%(tables)s::text[]) t
+UNION ALL
+SELECT uptimeo_older.rights_of(s::regclass, format('%%I.%%I', %(schema)s::text, t || '_id_seq'))
+FROM unnest(%(serial)s::text[]) t
+CROSS JOIN LATERAL coalesce(
+    pg_get_serial_sequence(format('%%I.%%I', %(schema)s::text, t), 'id'),
+    to_regclass(format('%%I.%%I', %(schema)s::text, t || '_id_seq'))::text) s
+WHERE s IS NOT NULL
+"""
+# An id that the older sequence gave away stays given, also if its row is gone.
+_SEQUENCES = """
+SELECT setval(%(new)s::regclass, v.top) FROM (
+    SELECT greatest((SELECT max(id) FROM {table}), pg_sequence_last_value(coalesce(
+        pg_get_serial_sequence(%(name)s, 'id'), to_regclass(%(seq)s)::text)::regclass)) AS top) v
+WHERE v.top >= 1
+"""
+_KEEP_ALL = """
+UPDATE uptimeo_staging.partition_plans SET keep_days = NULL
+WHERE parent = 'api_heartbeats' AND (SELECT total > 0 FROM uptimeo_older.adoption)
+"""
+_DONE = """
+UPDATE uptimeo_older.adoption SET cut_over_at = now(), stall = clock_timestamp() - now()
+"""
+_UNWATCH = """
+DROP TRIGGER uptimeo_adoption ON {table};
+DROP TRIGGER uptimeo_adoption_truncate ON {table};
+"""
+# The older rows that are not among ours: by id and time, since an id alone need not tell two apart.
+_MISSING = """
+SELECT (SELECT count(*) FROM uptimeo_older.api_heartbeats), count(*)
+FROM uptimeo_older.converted_api_heartbeats o
+WHERE NOT EXISTS (
+    SELECT FROM api_heartbeats h WHERE h.id = o.id AND h.executed_at = o.executed_at
+    AND h.success IS NOT DISTINCT FROM o.success AND h.monitor_id = o.monitor_id)
+"""
+
+
+def cut_over(driver: Driver, older: Older, say: Say) -> None:
+    """Swap the tables in one transaction: readers and writers wait for it, and see all or nothing.
+
+    Waits for locks a tenth of a second at a time, so that a long query is neither ended nor in
+    the way of the writers for long.
+    """
+    say(Progress("cutting over"))
+    driver.execute(_PARTITIONS)
+    patiently(driver, f"{older.schema}.api_heartbeats", lambda: _swap(driver, older), say)
+
+
+def verify(driver: Driver) -> int:
+    """How many older heartbeats there are, every one found among ours; FatalError if one is not."""
+    row = driver.execute(_MISSING).fetchone()
+    assert row is not None
+    total, missing = row
+    if missing:
+        raise FatalError(
+            f"{missing} of {total} older heartbeats are not in api_heartbeats: compare it with"
+            " uptimeo_older.api_heartbeats, and keep that until you know why"
+        )
+    driver.execute("UPDATE uptimeo_older.adoption SET verified_at = clock_timestamp()")
+    return int(total)
+
+
+def _swap(driver: Driver, older: Older) -> None:
+    tables = ["api_heartbeats", *CONFIG]
+    names = sql.SQL(", ").join(sql.Identifier(older.schema, table) for table in tables)
+    driver.execute(sql.SQL(_LOCK).format(names))
+    given = {"schema": older.schema, "tables": list(CONTRACT), "serial": list(_SERIAL)}
+    history.catch_up_wholly(driver)
+    staging.sync_config(driver)
+    _set_sequences(driver, older)
+    driver.execute(_KEEP_ALL)
+    views = driver.execute(_VIEWS, given).fetchall()
+    references = driver.execute(_REFERENCES, given).fetchall()
+    rights = [text for (text,) in driver.execute(_RIGHTS, given)]
+    again = [statement for _, _, statement in references] + rights
+    for _, statement, after in views:
+        again += [statement, *(after or ())]
+    for name, _, _ in reversed(views):
+        driver.execute(f"DROP VIEW {name}".encode())
+    for child, name, _ in references:
+        drop = sql.SQL(" DROP CONSTRAINT {}").format(sql.Identifier(name)).as_string()
+        driver.execute(f"ALTER TABLE {child}{drop}".encode())
+    table = sql.Identifier(older.schema, "api_heartbeats")
+    driver.execute(sql.SQL(_UNWATCH).format(table=table))
+    driver.execute("SELECT uptimeo_older.move_out(%s)", (older.schema,))
+    driver.execute("SELECT uptimeo_older.move_in(%s)", (older.schema,))
+    for statement in again:
+        driver.execute(statement.encode())
+    driver.execute(_DONE)
+
+
+def _set_sequences(driver: Driver, older: Older) -> None:
+    for table in _SERIAL:
+        identifier = sql.Identifier(older.schema, table)
+        given = {
+            "new": f"uptimeo_staging.{table}_id_seq",
+            "name": identifier.as_string(),
+            "seq": sql.Identifier(older.schema, f"{table}_id_seq").as_string(),
+        }
+        driver.execute(sql.SQL(_SEQUENCES).format(table=identifier), given)
