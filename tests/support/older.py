@@ -86,7 +86,7 @@ SELECT 100 + n, 1 + n % 3, 1 + n % 5,
        timestamp '{newest}' - ({count} - n) / 6 * interval '{every_ms} ms', n % 50 <> 0, n % 400,
        1000 + n % 77, 200, 'application/json', n % 9, n % 11, n % 13, n % 300, 100, 300,
        '{{"User-Agent": "CustomMonitor/1.0"}}',
-       CASE WHEN n % 10 = 0 THEN '{{"Server": "nginx", "Content-Type": "application/json"}}'::jsonb END
+       CASE WHEN n % 10 = 0 THEN '{{"Server": "nginx", "Content-Length": "1000"}}'::jsonb END
 FROM generate_series(1, {count}) n
 """
 # What an agent of the older kind sends: the old columns, by name.
@@ -96,8 +96,8 @@ INSERT INTO api_heartbeats (monitor_id, agent_id, executed_at, success, response
     response_cache_status, dns_lookup_ms, tcp_connect_ms, tls_handshake_ms, time_to_first_byte_ms,
     warning_threshold_ms, critical_threshold_ms, error_type, error_message, raw_request_headers,
     raw_response_headers, raw_response_body)
-VALUES (1, 1, clock_timestamp() AT TIME ZONE 'UTC', true, 120, 1024, 200, 'text/html', 'nginx', NULL, 1, 2, 3,
-    110, 100, 300, NULL, NULL, '{"a": "b"}', NULL, '"body"')
+VALUES (1, 1, clock_timestamp() AT TIME ZONE 'UTC', true, 120, 1024, 200, 'text/html', 'nginx',
+    NULL, 1, 2, 3, 110, 100, 300, NULL, NULL, '{"a": "b"}', NULL, '"body"')
 RETURNING id
 """
 

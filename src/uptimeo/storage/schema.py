@@ -11,6 +11,7 @@ import psycopg
 from uptimeo.domain.errors import FatalError
 from uptimeo.storage import definitions
 from uptimeo.storage.adoption import adopting
+from uptimeo.storage.adoption.forecast import Forecast, forecast
 from uptimeo.storage.adoption.progress import Progress, Say
 from uptimeo.storage.database import (
     MIN_SERVER_VERSION,
@@ -24,6 +25,7 @@ from uptimeo.storage.database import (
 # need not load a migration tool to know what it expects.
 HEAD = "0008"
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('uptimeo migrate', 0))"
+_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('uptimeo migrate', 0))"
 _HAS_VERSION_TABLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _VERSION = "SELECT version_num FROM alembic_version"
 
@@ -73,8 +75,24 @@ def migrate(conninfo: str, say: Say = _silent) -> tuple[str | None, str]:
         return before, HEAD
 
 
+def foresee(conninfo: str) -> tuple[str | None, Forecast | None]:
+    """The revision that is there, and what adopting older tables would do, if there are any.
+
+    Changes nothing. Raises FatalError where `migrate` would, or while one is at work.
+    """
+    with _session(conninfo, _TRY_LOCK) as driver:
+        before = _revision(driver)
+        return before, forecast(driver) if before is None else None
+
+
+def drop_older(conninfo: str) -> None:
+    """Remove what an adoption has kept of the older tables; FatalError if that is too early."""
+    with _session(conninfo, _TRY_LOCK) as driver:
+        adopting.drop_older(driver)
+
+
 @contextmanager
-def _session(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
+def _session(conninfo: str, lock: str = _LOCK) -> Iterator[psycopg.Connection[Any]]:
     """A connection in autocommit mode that is the only one to migrate."""
     try:
         driver = psycopg.connect(conninfo, autocommit=True)
@@ -82,7 +100,8 @@ def _session(conninfo: str) -> Iterator[psycopg.Connection[Any]]:
         raise login_error(error, conninfo) from error
     with closing(driver), startup_errors():
         _refuse_unfit(driver)
-        driver.execute(_LOCK)
+        if driver.execute(lock.encode()).fetchone()[0] is False:  # type: ignore[index]
+            raise FatalError("another `uptimeo migrate` is at work on this database")
         yield driver
 
 

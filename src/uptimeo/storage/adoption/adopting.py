@@ -5,11 +5,12 @@ from contextlib import contextmanager
 
 from psycopg import sql
 
+from uptimeo.domain.errors import FatalError
 from uptimeo.storage.adoption import cutover, history, older, staging
 from uptimeo.storage.adoption.older import Driver
 from uptimeo.storage.adoption.progress import Progress, Say
 
-_IS_UNVERIFIED = """
+_HAS_CUT_OVER = """
 SELECT to_regclass('uptimeo_older.adoption') IS NOT NULL
 AND to_regclass('uptimeo_older.api_heartbeats') IS NOT NULL
 """
@@ -25,7 +26,7 @@ def adopt(driver: Driver, upgrade: Callable[[str], None], say: Say) -> bool:
     found = older.find(driver)
     if found is None:
         return False
-    with _as_owner(driver, found.owner):
+    with as_owner(driver, found.owner):
         say(Progress("preparing the new tables"))
         staging.run_file(driver, "begin.sql")
         staging.run_file(driver, "swap.sql")
@@ -37,17 +38,30 @@ def adopt(driver: Driver, upgrade: Callable[[str], None], say: Say) -> bool:
 
 def verify(driver: Driver, say: Say) -> None:
     """After the cutover, once: find each older heartbeat among ours."""
-    if not driver.execute(_IS_UNVERIFIED).fetchone()[0]:  # type: ignore[index]
+    if not driver.execute(_HAS_CUT_OVER).fetchone()[0]:  # type: ignore[index]
         return
     unverified, stall_s = driver.execute(_UNVERIFIED).fetchone()  # type: ignore[misc]
     if unverified:
         say(Progress(f"cut over in {stall_s * 1000:.0f} ms; looking for each older heartbeat"))
         total = cutover.verify(driver)
         say(Progress("every older heartbeat is in api_heartbeats", total, total))
+        say(Progress("the older tables are kept in the schema uptimeo_older"))
+        say(Progress("no heartbeat is dropped for its age until partition_plans says keep_days"))
+
+
+def drop_older(driver: Driver) -> None:
+    """Remove what an adoption has kept of the older tables; FatalError unless all was found."""
+    if not driver.execute(_HAS_CUT_OVER).fetchone()[0]:  # type: ignore[index]
+        raise FatalError("there are no older tables to drop: the schema uptimeo_older has none")
+    if driver.execute(_UNVERIFIED).fetchone()[0]:  # type: ignore[index]
+        raise FatalError(
+            "the older heartbeats have not been compared with the new ones: run `uptimeo migrate`"
+        )
+    driver.execute("DROP SCHEMA uptimeo_older CASCADE")
 
 
 @contextmanager
-def _as_owner(driver: Driver, owner: str) -> Iterator[None]:
+def as_owner(driver: Driver, owner: str) -> Iterator[None]:
     """What is made belongs to whom the older tables belong."""
     driver.execute(sql.SQL("SET ROLE {}").format(sql.Identifier(owner)))
     try:

@@ -16,7 +16,8 @@ _CONFIG: Mapping[str, str] = {
     "regions": """
 SELECT o.id, coalesce({name:50}, 'region ' || o.id) AS name,
        uptimeo_older.told_apart({region_code:20},
-           row_number() OVER (PARTITION BY {region_code:20} ORDER BY o.id), o.id, 20) AS region_code,
+           row_number() OVER (PARTITION BY {region_code:20} ORDER BY o.id),
+           o.id, 20) AS region_code,
        {group_name:20} AS group_name{extra}
 FROM {schema}.regions o""",
     "datacenters": """
@@ -72,14 +73,14 @@ _DERIVED: Mapping[str, str] = {
     " uptimeo_older.slot({executed_at}, o.id) AT TIME ZONE 'UTC')",
     "monitor_id": "coalesce(o.monitor_id, 0)",
     "datacenter_id": "coalesce(a.datacenter_id, 0)",
-    "status": "uptimeo_staging.heartbeat_status(o.success, o.response_time_ms::real, o.warning_threshold_ms::int,"
-    " o.critical_threshold_ms::int)",
+    "status": "uptimeo_staging.heartbeat_status(o.success, o.response_time_ms::real,"
+    " o.warning_threshold_ms::int, o.critical_threshold_ms::int)",
 }
 
 
 def kept(older: Older, table: str, ours: Collection[str]) -> dict[str, str]:
     """Extra columns and what they are called beside ours: their own name, if we have none such."""
-    return {name: f"older_{name}" if name in ours else name for name in older.extra(table)}
+    return {name: f"older_{name}" if name in ours else name for name in older.beyond(table)}
 
 
 def config(older: Older, table: str, kept: Mapping[str, str]) -> str:
@@ -141,8 +142,7 @@ def _json(column: str, older: str) -> str:
         return column
     text = f"{column}::text"
     return (
-        f"CASE WHEN pg_input_is_valid({text}, 'jsonb') THEN {text}::jsonb"
-        f" ELSE to_jsonb({text}) END"
+        f"CASE WHEN pg_input_is_valid({text}, 'jsonb') THEN {text}::jsonb ELSE to_jsonb({text}) END"
     )
 
 

@@ -18,8 +18,9 @@ LEFT JOIN LATERAL (
     SELECT uptimeo_older.rights_of(v.oid, v.name) AS r
     UNION ALL SELECT format('ALTER VIEW %%s OWNER TO %%I', v.name, pg_get_userbyid(c.relowner))
     FROM pg_class c WHERE c.oid = v.oid
-    UNION ALL SELECT format('COMMENT ON VIEW %%s IS %%L', v.name, obj_description(v.oid, 'pg_class'))
-    WHERE obj_description(v.oid, 'pg_class') IS NOT NULL) r ON true
+    UNION ALL SELECT format('COMMENT ON VIEW %%s IS %%L', v.name, d.description)
+    FROM pg_description d
+    WHERE d.classoid = 'pg_class'::regclass AND d.objoid = v.oid AND d.objsubid = 0) r ON true
 GROUP BY v.depth, v.name, v.statement ORDER BY v.depth, v.name
 """
 _REFERENCES = "SELECT child, name, statement FROM uptimeo_older.references_to(%(schema)s::name)"

@@ -92,8 +92,8 @@ SELECT pg_has_role(session_user, %(owner)s, 'SET'),
        has_schema_privilege(%(owner)s, %(schema)s, 'CREATE'),
        has_database_privilege(%(owner)s, current_database(), 'CREATE'),
        (SELECT string_agg(c.relname, ', ' ORDER BY c.relname) FROM pg_class c
-        WHERE c.relnamespace = quote_ident(%(schema)s)::regnamespace AND c.relname = ANY (%(tables)s)
-          AND pg_get_userbyid(c.relowner) <> %(owner)s),
+        WHERE c.relnamespace = quote_ident(%(schema)s)::regnamespace
+          AND c.relname = ANY (%(tables)s) AND pg_get_userbyid(c.relowner) <> %(owner)s),
        current_database()
 """
 
@@ -115,7 +115,7 @@ class Older:
     path: str
     tables: Mapping[str, Mapping[str, Column]]
 
-    def extra(self, table: str) -> Mapping[str, Column]:
+    def beyond(self, table: str) -> Mapping[str, Column]:
         """The columns that are not of the contract; they are kept."""
         known = CONTRACT[table].split()
         return {name: c for name, c in self.tables[table].items() if name not in known}

@@ -1,8 +1,7 @@
-"""The tables of this release beside the older ones: with their configuration, without heartbeats."""
+"""The tables of this release beside the older ones: configured, without heartbeats."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import LiteralString, cast
 
 import psycopg
 from psycopg import sql
@@ -38,7 +37,7 @@ WHERE c.relnamespace = quote_ident(%(schema)s)::regnamespace
 _KEEP = "INSERT INTO uptimeo_older.kept_columns VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _KEPT = "SELECT older, ours FROM uptimeo_older.kept_columns WHERE table_name = %s ORDER BY older"
 _VIEWS = "SELECT name, pg_get_viewdef(oid) FROM uptimeo_older.views_on(%s)"
-_KEYS: Mapping[str, str] = {name: "id" for name in CONFIG} | {
+_KEYS: Mapping[str, str] = dict.fromkeys(CONFIG, "id") | {
     "datacenter_monitors": "datacenter_id, monitor_id"
 }
 
@@ -78,12 +77,14 @@ def build(driver: Driver, older: Older, upgrade: Callable[[str], None]) -> None:
 
 def columns(driver: Driver, table: str) -> dict[str, Column]:
     """The columns of a staged table, in order."""
-    return {name: Column(kind, default) for name, kind, default in driver.execute(_COLUMNS, (table,))}
+    return {
+        name: Column(kind, default) for name, kind, default in driver.execute(_COLUMNS, (table,))
+    }
 
 
 def sync_config(driver: Driver) -> None:
-    """Make the staged configuration say what the older one says; what is the same is not touched."""
-    for table in reversed(CONFIG):
+    """Make the staged configuration say what the older says; what is the same is not touched."""
+    for table in reversed(list(CONFIG)):
         key = _KEYS[table]
         _run(
             driver,
@@ -126,14 +127,14 @@ def _keep_extra(driver: Driver, older: Older, table: str) -> dict[str, str]:
     for name, new in conversion.kept(older, table, have).items():
         # A later release may stage more columns: what was decided first stays.
         if driver.execute(_KEEP, (table, name, new)).rowcount:
-            column = older.extra(table)[name]
+            column = older.beyond(table)[name]
             default = f" DEFAULT {column.default}" if column.default else ""
             _run(
                 driver,
                 f"ALTER TABLE uptimeo_staging.{table} ADD COLUMN"
                 f" {sql.Identifier(new).as_string()} {column.type}{default}",
             )
-    return {name: new for name, new in driver.execute(_KEPT, (table,))}
+    return dict(driver.execute(_KEPT, (table,)).fetchall())
 
 
 def _view_config(driver: Driver, older: Older, kept: Mapping[str, Mapping[str, str]]) -> None:
@@ -190,4 +191,4 @@ def _set_path(driver: Driver, *schemas: str) -> None:
 
 def _run(driver: Driver, statement: str) -> psycopg.Cursor[tuple[object, ...]]:
     # Names come quoted, from the catalogue of the database itself.
-    return driver.execute(cast(LiteralString, statement))
+    return driver.execute(cast("LiteralString", statement))
