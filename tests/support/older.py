@@ -1,6 +1,10 @@
 """An installation of the older kind, with every fault that such ones have."""
 
-from dataclasses import dataclass
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 
 import psycopg
 
@@ -63,7 +67,8 @@ CREATE VIEW failing AS SELECT m.name, h.executed_at, h.error_type FROM api_heart
 CREATE VIEW failing_names AS SELECT DISTINCT name FROM failing;
 COMMENT ON VIEW failing IS 'for the dashboard';
 """
-# Rows: the faults first, then ordinary ones, some of the same monitor and time.
+# Rows: the faults first, then ordinary ones; nearly one in a hundred is there twice, as from two
+# leaders.
 FILTHY = """
 INSERT INTO api_heartbeats (id, monitor_id, agent_id, executed_at, success, response_time_ms,
     warning_threshold_ms, critical_threshold_ms, error_type, raw_response_body) VALUES
@@ -82,7 +87,7 @@ INSERT INTO api_heartbeats (id, monitor_id, agent_id, executed_at, success, resp
     response_size_bytes, response_status_code, response_content_type, dns_lookup_ms,
     tcp_connect_ms, tls_handshake_ms, time_to_first_byte_ms, warning_threshold_ms,
     critical_threshold_ms, raw_request_headers, raw_response_headers)
-SELECT 100 + n, 1 + n % 3, 1 + n % 5,
+SELECT 100 + n, 1 + (n - (n % 100 = 0)::int) % 3, 1 + (n - (n % 100 = 0)::int) % 5,
        timestamp '{newest}' - ({count} - n) / 6 * interval '{every_ms} ms', n % 50 <> 0, n % 400,
        1000 + n % 77, 200, 'application/json', n % 9, n % 11, n % 13, n % 300, 100, 300,
        '{{"User-Agent": "CustomMonitor/1.0"}}',
@@ -120,3 +125,61 @@ def make(conninfo: str, rows: int, kind: Kind = Kind(), *, every_ms: int = 1000)
             connection.execute(text.encode())
         # Behind the table, as after a restore.
         connection.execute(f"SELECT setval('api_heartbeats_id_seq', {rows + 200})".encode())
+
+
+# All that the older columns of a heartbeat say, as text that is the same for `int` and `real`.
+_SAID = """
+ROW(id, monitor_id, agent_id, executed_at, success, response_time_ms::numeric::bigint,
+    response_size_bytes, response_status_code, response_content_type, response_server,
+    response_cache_status, dns_lookup_ms::int, tcp_connect_ms::int, tls_handshake_ms::int,
+    time_to_first_byte_ms::int, warning_threshold_ms, critical_threshold_ms, error_type,
+    error_message, raw_request_headers, raw_response_headers, raw_response_body)::text
+"""
+FINGERPRINT = f"""
+SELECT count(*), count(DISTINCT id), sum(hashtextextended({_SAID}, 0)::numeric)::text
+FROM {{table}} WHERE id BETWEEN 9 AND {{last}}
+"""
+
+
+def fingerprint(conninfo: str, last: int, table: str = "api_heartbeats") -> tuple[int, int, str]:
+    """Rows, ids and a sum over everything the ordinary rows up to an id say."""
+    with psycopg.connect(conninfo) as connection:
+        row = connection.execute(FINGERPRINT.format(table=table, last=last).encode()).fetchone()
+    assert row is not None
+    return row[0], row[1], row[2]
+
+
+@dataclass(slots=True)
+class Writer:
+    """An agent of the older kind that inserts all the time: ids, and how long each took."""
+
+    ids: list[int] = field(default_factory=list)
+    took: list[tuple[float, float]] = field(default_factory=list)
+    errors: list[str] = field(default_factory=list)
+
+
+@contextmanager
+def writing(conninfo: str, pause_s: float = 0.005) -> Iterator[Writer]:
+    """One of them at work, with a prepared statement; it does not try again."""
+    writer, stop = Writer(), threading.Event()
+
+    def write() -> None:
+        with psycopg.connect(conninfo, autocommit=True) as connection:
+            while not stop.wait(pause_s):
+                began = time.monotonic()
+                try:
+                    row = connection.execute(INSERT, prepare=True).fetchone()
+                except psycopg.Error as error:
+                    writer.errors.append(str(error))
+                    continue
+                writer.took.append((began, time.monotonic() - began))
+                assert row is not None
+                writer.ids.append(row[0])
+
+    thread = threading.Thread(target=write, name="older writer")
+    thread.start()
+    try:
+        yield writer
+    finally:
+        stop.set()
+        thread.join()

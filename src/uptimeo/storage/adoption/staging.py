@@ -191,4 +191,4 @@ def _set_path(driver: Driver, *schemas: str) -> None:
 
 def _run(driver: Driver, statement: str) -> psycopg.Cursor[tuple[object, ...]]:
     # Names come quoted, from the catalogue of the database itself.
-    return driver.execute(cast("LiteralString", statement))
+    return driver.execute(statement.encode())
