@@ -13,6 +13,7 @@ _ROUNDS = 50
 _TEMPORARY = """
 SET client_min_messages = warning;
 CREATE TEMPORARY TABLE IF NOT EXISTS adoption_batch (LIKE uptimeo_staging.api_heartbeats);
+CREATE TEMPORARY TABLE IF NOT EXISTS adoption_ties (LIKE uptimeo_staging.api_heartbeats);
 CREATE TEMPORARY TABLE IF NOT EXISTS adoption_changes
     (id bigint, executed_at timestamp, is_new boolean);
 """

@@ -1,5 +1,6 @@
 -- Moving heartbeats. Each call is one step; the caller commits it. The rows of a step pass through
--- the temporary table adoption_batch, which has the columns of the staged api_heartbeats.
+-- the temporary table adoption_batch, which has the columns of the staged api_heartbeats. Two older
+-- rows differ in id or time: there is a unique index that says so.
 
 -- Makes the partitions of the days in the batch. A row that is moved may end in the next day.
 CREATE OR REPLACE FUNCTION uptimeo_older.make_days() RETURNS void LANGUAGE plpgsql AS $$
@@ -29,36 +30,31 @@ END $$;
 CREATE OR REPLACE FUNCTION uptimeo_older.store_batch(OUT stored bigint, OUT moved bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
-    total bigint;
     r uptimeo_staging.api_heartbeats;
 BEGIN
     PERFORM uptimeo_older.make_days();
-    SELECT count(*) INTO total FROM pg_temp.adoption_batch;
-    INSERT INTO uptimeo_staging.api_heartbeats
-    SELECT * FROM pg_temp.adoption_batch ORDER BY scheduled_at, id ON CONFLICT DO NOTHING;
-    GET DIAGNOSTICS stored = ROW_COUNT;
-    moved := total - stored;
-    IF moved > 0 THEN
-        DELETE FROM pg_temp.adoption_batch b USING uptimeo_staging.api_heartbeats h
-        WHERE h.monitor_id = b.monitor_id AND h.datacenter_id = b.datacenter_id
-          AND h.scheduled_at = b.scheduled_at AND h.id = b.id AND h.executed_at = b.executed_at;
-        FOR r IN SELECT * FROM pg_temp.adoption_batch ORDER BY scheduled_at, id LOOP
-            LOOP
-                SELECT max(h.scheduled_at) + interval '1 microsecond' INTO STRICT r.scheduled_at
-                FROM uptimeo_staging.api_heartbeats h
-                WHERE h.monitor_id = r.monitor_id AND h.datacenter_id = r.datacenter_id
-                  AND h.scheduled_at >= r.scheduled_at
-                  AND h.scheduled_at < r.scheduled_at + interval '1 ms';
-                INSERT INTO uptimeo_staging.api_heartbeats VALUES (r.*) ON CONFLICT DO NOTHING;
-                EXIT WHEN FOUND;
-            END LOOP;
-            stored := stored + 1;
+    WITH placed AS (
+        INSERT INTO uptimeo_staging.api_heartbeats
+        SELECT * FROM pg_temp.adoption_batch ORDER BY scheduled_at, id
+        ON CONFLICT DO NOTHING RETURNING id, executed_at)
+    INSERT INTO pg_temp.adoption_ties
+    SELECT b.* FROM pg_temp.adoption_batch b
+    WHERE NOT EXISTS (
+        SELECT FROM placed p WHERE p.id = b.id AND p.executed_at = b.executed_at);
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    FOR r IN SELECT * FROM pg_temp.adoption_ties ORDER BY scheduled_at, id LOOP
+        LOOP
+            SELECT max(h.scheduled_at) + interval '1 microsecond' INTO STRICT r.scheduled_at
+            FROM uptimeo_staging.api_heartbeats h
+            WHERE h.monitor_id = r.monitor_id AND h.datacenter_id = r.datacenter_id
+              AND h.scheduled_at >= r.scheduled_at
+              AND h.scheduled_at < r.scheduled_at + interval '1 ms';
+            INSERT INTO uptimeo_staging.api_heartbeats VALUES (r.*) ON CONFLICT DO NOTHING;
+            EXIT WHEN FOUND;
         END LOOP;
-    END IF;
-    IF stored <> total THEN
-        RAISE EXCEPTION '% of % heartbeats could be stored', stored, total;
-    END IF;
-    TRUNCATE pg_temp.adoption_batch;
+    END LOOP;
+    SELECT count(*) INTO stored FROM pg_temp.adoption_batch;
+    TRUNCATE pg_temp.adoption_batch, pg_temp.adoption_ties;
 END $$;
 
 -- Copies the next older heartbeats by id; true once there are no more.
