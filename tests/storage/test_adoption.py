@@ -19,7 +19,9 @@ KINDS = {
 
 
 @pytest.fixture(scope="module", params=KINDS)
-def older_and_adopted(maintenance: str, request: pytest.FixtureRequest) -> Iterator[tuple[str, Any]]:
+def older_and_adopted(
+    maintenance: str, request: pytest.FixtureRequest
+) -> Iterator[tuple[str, Any]]:
     """A database that was adopted, and what its ordinary heartbeats said before."""
     with postgres.database(maintenance, None) as conninfo:
         older.make(conninfo, ROWS, KINDS[request.param])
