@@ -8,6 +8,7 @@ import pytest
 
 from tests.support import older, postgres
 from tests.support.catalogue import catalogue
+from tests.support.older import quiet
 from uptimeo.storage import schema
 
 ROWS = 21_000
@@ -26,7 +27,7 @@ def older_and_adopted(
     with postgres.database(maintenance, None) as conninfo:
         older.make(conninfo, ROWS, KINDS[request.param])
         before = older.fingerprint(conninfo, ROWS + 100)
-        schema.migrate(conninfo)
+        schema.migrate(conninfo, quiet)
         yield conninfo, before
 
 
@@ -212,6 +213,6 @@ def test_an_insert_that_names_only_old_columns_is_a_whole_heartbeat(
 def test_migrating_an_adopted_database_again_changes_nothing(adopted: str) -> None:
     before = catalogue(adopted)
 
-    assert schema.migrate(adopted) == (schema.HEAD, schema.HEAD)
+    assert schema.migrate(adopted, quiet) == (schema.HEAD, schema.HEAD)
 
     assert catalogue(adopted) == before

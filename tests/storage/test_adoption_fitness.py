@@ -9,6 +9,7 @@ import pytest
 from tests.support import older
 from tests.support.catalogue import catalogue
 from tests.support.commands import ran, said
+from tests.support.older import quiet
 from uptimeo.cli.migrate import migrate
 from uptimeo.domain.errors import FatalError
 from uptimeo.storage import schema
@@ -104,7 +105,7 @@ def test_what_cannot_come_along_is_named_before_anything_is_copied(
     execute(statement)
 
     with pytest.raises(FatalError, match="cannot adopt") as refusal:
-        schema.migrate(empty_database)
+        schema.migrate(empty_database, quiet)
 
     assert reason in str(refusal.value)
     execute(older.INSERT)
@@ -164,7 +165,7 @@ def test_owner_and_rights_are_those_of_the_older_tables(
     )
     execute(older.INSERT, role="adoption_agent")
 
-    schema.migrate(empty_database)
+    schema.migrate(empty_database, quiet)
 
     execute(older.INSERT, role="adoption_agent")
     execute("SELECT * FROM failing", role="adoption_agent")

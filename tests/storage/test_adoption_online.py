@@ -11,6 +11,7 @@ import pytest
 
 from tests.support import older
 from tests.support.agents import COMMAND
+from tests.support.older import quiet
 from uptimeo.domain.errors import FatalError
 from uptimeo.storage import schema
 from uptimeo.storage.adoption.progress import Progress
@@ -46,7 +47,7 @@ def test_no_row_is_lost_or_doubled_by_kills_at_any_moment(empty_database: str) -
     with older.writing(empty_database) as writer:
         for _ in range(4):
             migrate_killed_after(empty_database, 0.4 + chance.random() * 2.5)
-        schema.migrate(empty_database)
+        schema.migrate(empty_database, quiet)
 
     assert older.fingerprint(empty_database, ROWS + 100) == before
     assert writer.errors == []
@@ -167,11 +168,11 @@ def test_the_older_tables_are_dropped_on_demand_and_not_before(empty_database: s
     older.make(empty_database, 100)
     with pytest.raises(FatalError, match="no older tables"):
         schema.drop_older(empty_database)
-    schema.migrate(empty_database)
+    schema.migrate(empty_database, quiet)
     run(empty_database, "UPDATE uptimeo_older.adoption SET verified_at = NULL")
     with pytest.raises(FatalError, match="not been compared"):
         schema.drop_older(empty_database)
-    schema.migrate(empty_database)
+    schema.migrate(empty_database, quiet)
 
     schema.drop_older(empty_database)
 
@@ -198,8 +199,27 @@ def test_an_installation_without_any_row_is_adopted_and_keeps_its_plan(empty_dat
     older.make(empty_database, 0, older.Kind(filthy="SELECT 1"))
     run(empty_database, "TRUNCATE regions, datacenters, agents, schedules, datacenter_monitors")
 
-    schema.migrate(empty_database)
+    schema.migrate(empty_database, quiet)
 
     assert run(
         empty_database, "SELECT keep_days FROM partition_plans WHERE parent = 'api_heartbeats'"
     ) == [(30,)]
+
+
+def test_years_of_a_few_heartbeats_do_not_become_thousands_of_partitions(
+    empty_database: str,
+) -> None:
+    older.make(empty_database, 15_000, every_ms=43_200_000 * 3)
+    before = older.fingerprint(empty_database, 15_100)
+
+    schema.migrate(empty_database, quiet)
+
+    assert older.fingerprint(empty_database, 15_100) == before
+    days, partitions = run(
+        empty_database,
+        "SELECT count(DISTINCT executed_at::date),"
+        " (SELECT count(*) FROM pg_inherits WHERE inhparent = 'api_heartbeats'::regclass)"
+        " FROM api_heartbeats",
+    )[0]
+    assert days > 2000
+    assert partitions < 200

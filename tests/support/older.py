@@ -116,6 +116,10 @@ class Kind:
     filthy: str = FILTHY
 
 
+def quiet(_: object) -> None:
+    """Hear of the progress of an adoption, and say nothing."""
+
+
 def make(conninfo: str, rows: int, kind: Kind = Kind(), *, every_ms: int = 1000) -> None:
     """Fill an empty database with such an installation and that many ordinary heartbeats."""
     with psycopg.connect(conninfo, autocommit=True) as connection:

@@ -12,7 +12,7 @@ from uptimeo.domain.errors import FatalError
 from uptimeo.storage import definitions
 from uptimeo.storage.adoption import adopting
 from uptimeo.storage.adoption.forecast import Forecast, forecast
-from uptimeo.storage.adoption.progress import Progress, Say
+from uptimeo.storage.adoption.progress import Say
 from uptimeo.storage.database import (
     MIN_SERVER_VERSION,
     Connection,
@@ -54,24 +54,27 @@ async def verify(connection: Connection) -> None:
         )
 
 
-def _silent(progress: Progress) -> None:
-    pass
-
-
-def migrate(conninfo: str, say: Say = _silent) -> tuple[str | None, str]:
+def migrate(conninfo: str, say: Say | None = None) -> tuple[str | None, str]:
     """Bring the schema to HEAD; answers with the revisions before and after.
 
     Many may call it at once: a lock lets one work while the others wait and then find it done.
-    Tables of an older installation are adopted, which may take hours; `say` hears how far it is.
-    Raises FatalError for a database that cannot be migrated, TransientError if it is away.
+    Tables of an older installation are adopted, which may take hours, if somebody hears in `say`
+    how far it is. Raises FatalError for a database that cannot be migrated, TransientError if it
+    is away.
     """
     with _session(conninfo) as driver:
         before = _revision(driver)
-        if before is None:
+        if before is None and say is not None:
             adopting.adopt(driver, partial(_upgrade, driver), say)
+        elif before is None and adopting.is_due(driver):
+            raise FatalError(
+                "the database has the tables of an older installation: see what adopting them"
+                " means with `uptimeo migrate --dry-run`, then run `uptimeo migrate`"
+            )
         _upgrade(driver, "head")
         definitions.apply(driver)
-        adopting.verify(driver, say)
+        if say is not None:
+            adopting.verify(driver, say)
         return before, HEAD
 
 

@@ -10,11 +10,19 @@ from uptimeo.storage.adoption import cutover, history, older, staging
 from uptimeo.storage.adoption.older import Driver
 from uptimeo.storage.adoption.progress import Progress, Say
 
+# What the installation's queries are allowed is not enough for a step on a large table.
+_NO_HURRY = "SET statement_timeout = 0; SET transaction_timeout = 0"
+_HAS_TABLES = "SELECT to_regclass('api_heartbeats') IS NOT NULL"
 _HAS_CUT_OVER = """
 SELECT to_regclass('uptimeo_older.adoption') IS NOT NULL
 AND to_regclass('uptimeo_older.api_heartbeats') IS NOT NULL
 """
 _UNVERIFIED = "SELECT verified_at IS NULL, extract(epoch FROM stall) FROM uptimeo_older.adoption"
+
+
+def is_due(driver: Driver) -> bool:
+    """Whether there are tables that UptimeO did not make, in a database without its schema."""
+    return bool(driver.execute(_HAS_TABLES).fetchone()[0])  # type: ignore[index]
 
 
 def adopt(driver: Driver, upgrade: Callable[[str], None], say: Say) -> bool:
@@ -28,6 +36,7 @@ def adopt(driver: Driver, upgrade: Callable[[str], None], say: Say) -> bool:
         return False
     with as_owner(driver, found.owner):
         say(Progress("preparing the new tables"))
+        driver.execute(_NO_HURRY)
         staging.run_file(driver, "begin.sql")
         staging.run_file(driver, "swap.sql")
         staging.build(driver, found, upgrade)

@@ -2,18 +2,28 @@
 -- the temporary table adoption_batch, which has the columns of the staged api_heartbeats. Two older
 -- rows differ in id or time: there is a unique index that says so.
 
--- Makes the partitions of the days in the batch. A row that is moved may end in the next day.
-CREATE OR REPLACE FUNCTION uptimeo_older.make_days() RETURNS void LANGUAGE plpgsql AS $$
+-- Makes the partitions that the batch needs: by day, as ours are, and before that by month, since
+-- every query locks every partition. A row that is moved may end in the next one.
+CREATE OR REPLACE FUNCTION uptimeo_older.make_partitions() RETURNS void LANGUAGE plpgsql AS $$
 DECLARE
-    d date;
+    p record;
     t text;
 BEGIN
-    FOR d IN
-        SELECT (scheduled_at AT TIME ZONE 'UTC')::date FROM pg_temp.adoption_batch
-        UNION
-        SELECT ((scheduled_at + interval '1 s') AT TIME ZONE 'UTC')::date FROM pg_temp.adoption_batch
+    FOR p IN
+        WITH days AS (
+            SELECT (scheduled_at AT TIME ZONE 'UTC')::date AS d FROM pg_temp.adoption_batch
+            UNION
+            SELECT ((scheduled_at + interval '1 s') AT TIME ZONE 'UTC')::date
+            FROM pg_temp.adoption_batch
+        ), cut AS (
+            SELECT date_trunc('month', (began_at AT TIME ZONE 'UTC') - interval '35 days')::date AS c
+            FROM uptimeo_older.adoption
+        )
+        SELECT DISTINCT CASE WHEN d >= c THEN d::timestamp ELSE date_trunc('month', d::timestamp) END
+                   AS lo, CASE WHEN d >= c THEN interval '1 day' ELSE interval '1 month' END AS width
+        FROM days CROSS JOIN cut
     LOOP
-        t := 'api_heartbeats_' || to_char(d, 'YYYYMMDD');
+        t := 'api_heartbeats_' || to_char(p.lo, 'YYYYMMDD');
         CONTINUE WHEN to_regclass('uptimeo_staging.' || t) IS NOT NULL;
         EXECUTE format(
             'CREATE TABLE uptimeo_staging.%I (LIKE uptimeo_staging.api_heartbeats'
@@ -21,7 +31,7 @@ BEGIN
         EXECUTE format(
             'ALTER TABLE uptimeo_staging.api_heartbeats ATTACH PARTITION uptimeo_staging.%I'
             ' FOR VALUES FROM (%L) TO (%L)',
-            t, d::timestamp AT TIME ZONE 'UTC', (d + 1)::timestamp AT TIME ZONE 'UTC');
+            t, p.lo AT TIME ZONE 'UTC', (p.lo + p.width) AT TIME ZONE 'UTC');
     END LOOP;
 END $$;
 
@@ -32,7 +42,7 @@ LANGUAGE plpgsql AS $$
 DECLARE
     r uptimeo_staging.api_heartbeats;
 BEGIN
-    PERFORM uptimeo_older.make_days();
+    PERFORM uptimeo_older.make_partitions();
     WITH placed AS (
         INSERT INTO uptimeo_staging.api_heartbeats
         SELECT * FROM pg_temp.adoption_batch ORDER BY scheduled_at, id
