@@ -94,7 +94,8 @@ def _account(
     ids = [number for writer in writers for number in writer.ids]
     with psycopg.connect(conninfo) as connection:
         found = connection.execute(
-            "SELECT count(*), count(DISTINCT id) FROM api_heartbeats WHERE id = ANY (%s)", (ids,)
+            "SELECT count(*), count(DISTINCT id) FROM api_heartbeats WHERE id IN (SELECT unnest(%s::bigint[]))",
+            (ids,),
         ).fetchone()
         total = connection.execute("SELECT count(*) FROM api_heartbeats WHERE id < 9").fetchone()
         state = connection.execute(_STATE).fetchone()

@@ -11,9 +11,9 @@ from uptimeo.storage.adoption.adopting import as_owner
 from uptimeo.storage.adoption.older import CONFIG, CONTRACT, HEARTBEATS, Column, Driver, Older, find
 
 _SAMPLE_ROWS = 20_000
-# The copy passes each row through a temporary table, writes WAL and keeps partitions: measured, it
-# takes so many times what the sample takes.
-_SAMPLE_FACTOR = 3.0
+# The copy passes each row through a temporary table, writes WAL and keeps partitions: 1.5 times
+# what the sample takes, as measured with five million rows.
+_SAMPLE_FACTOR = 2.0
 _SHOWN = 1000
 _JSON = ("headers", "body")
 _COUNTS = """
