@@ -28,6 +28,10 @@ _STATE = """
 SELECT total, copied, moved, caught_up, extract(epoch FROM stall)::float8
 FROM uptimeo_older.adoption
 """
+_FOUND = """
+SELECT count(*), count(DISTINCT id) FROM api_heartbeats
+WHERE id IN (SELECT unnest(%s::bigint[]))
+"""
 
 
 class _Migration:
@@ -93,10 +97,7 @@ def _account(
     after = older.fingerprint(conninfo, rows + 100)
     ids = [number for writer in writers for number in writer.ids]
     with psycopg.connect(conninfo) as connection:
-        found = connection.execute(
-            "SELECT count(*), count(DISTINCT id) FROM api_heartbeats WHERE id IN (SELECT unnest(%s::bigint[]))",
-            (ids,),
-        ).fetchone()
+        found = connection.execute(_FOUND, (ids,)).fetchone()
         total = connection.execute("SELECT count(*) FROM api_heartbeats WHERE id < 9").fetchone()
         state = connection.execute(_STATE).fetchone()
     print(f"ordinary rows before {before}\nordinary rows after  {after}")

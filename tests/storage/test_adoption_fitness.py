@@ -5,6 +5,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.support import older
 from tests.support.catalogue import catalogue
@@ -187,3 +188,19 @@ def test_somebody_who_is_not_the_owner_is_told_who_is(
         connection.execute("SET SESSION AUTHORIZATION other")
         with pytest.raises(FatalError, match=f"migrate as {owner}"):
             find(connection)
+
+
+def test_tables_in_a_schema_of_their_own_are_adopted_there(empty_database: str) -> None:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
+        connection.execute('CREATE SCHEMA "My monitors"')
+    conninfo = make_conninfo(empty_database, options='-c search_path="My\\ monitors",public')
+    older.make(conninfo, 100)
+
+    schema.migrate(conninfo, quiet)
+
+    with psycopg.connect(conninfo) as connection:
+        assert connection.execute(older.INSERT.encode()).fetchone()
+        assert connection.execute("SELECT count(*) FROM failing").fetchone() == (3,)
+        assert connection.execute(
+            "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
+        ).fetchone() == (0,)
