@@ -26,6 +26,8 @@ from uptimeo.storage.database import (
 HEAD = "0008"
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('uptimeo migrate', 0))"
 _TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('uptimeo migrate', 0))"
+# What an installation grants its queries is not enough for a step on a large table.
+_NO_HURRY = "SET statement_timeout = 0; SET transaction_timeout = 0"
 _HAS_VERSION_TABLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _VERSION = "SELECT version_num FROM alembic_version"
 
@@ -103,6 +105,7 @@ def _session(conninfo: str, lock: str = _LOCK) -> Iterator[psycopg.Connection[An
         raise login_error(error, conninfo) from error
     with closing(driver), startup_errors():
         _refuse_unfit(driver)
+        driver.execute(_NO_HURRY)
         if driver.execute(lock.encode()).fetchone()[0] is False:  # type: ignore[index]
             raise FatalError("another `uptimeo migrate` is at work on this database")
         yield driver

@@ -10,8 +10,6 @@ from uptimeo.storage.adoption import cutover, history, older, staging
 from uptimeo.storage.adoption.older import Driver
 from uptimeo.storage.adoption.progress import Progress, Say
 
-# What the installation's queries are allowed is not enough for a step on a large table.
-_NO_HURRY = "SET statement_timeout = 0; SET transaction_timeout = 0"
 _HAS_TABLES = "SELECT to_regclass('api_heartbeats') IS NOT NULL"
 _HAS_CUT_OVER = """
 SELECT to_regclass('uptimeo_older.adoption') IS NOT NULL
@@ -36,7 +34,6 @@ def adopt(driver: Driver, upgrade: Callable[[str], None], say: Say) -> bool:
         return False
     with as_owner(driver, found.owner):
         say(Progress("preparing the new tables"))
-        driver.execute(_NO_HURRY)
         staging.run_file(driver, "begin.sql")
         staging.run_file(driver, "swap.sql")
         staging.build(driver, found, upgrade)

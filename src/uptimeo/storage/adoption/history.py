@@ -17,10 +17,12 @@ CREATE TEMPORARY TABLE IF NOT EXISTS adoption_ties (LIKE uptimeo_staging.api_hea
 CREATE TEMPORARY TABLE IF NOT EXISTS adoption_changes
     (id bigint, executed_at timestamp, is_new boolean);
 """
-# From here on every change is noted: those who wrote before have ended when the lock is had.
+# From here on every change is noted, also one that is replicated: those who wrote before have ended
+# when the lock is had.
 _WATCH = """
 CREATE OR REPLACE TRIGGER uptimeo_adoption AFTER INSERT OR UPDATE OR DELETE ON {table}
     FOR EACH ROW EXECUTE FUNCTION uptimeo_older.note_change();
+ALTER TABLE {table} ENABLE ALWAYS TRIGGER uptimeo_adoption;
 CREATE OR REPLACE TRIGGER uptimeo_adoption_truncate BEFORE TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION uptimeo_older.note_change();
 """
