@@ -56,6 +56,46 @@ def test_no_row_is_lost_or_doubled_by_kills_at_any_moment(empty_database: str) -
     assert run(empty_database, "SELECT count(*) FROM api_heartbeats WHERE id < 9") == [(9,)]
 
 
+def test_an_adoption_that_is_broken_off_at_each_of_its_steps_ends_well(
+    empty_database: str,
+) -> None:
+    older.make(empty_database, 2000)
+    before = older.fingerprint(empty_database, 2100)
+    told: list[str] = []
+
+    class BrokenOffError(Exception):
+        pass
+
+    def break_off(progress: Progress) -> None:
+        step = progress.step.split(" in ")[0]
+        if step not in told:
+            told.append(step)
+            raise BrokenOffError
+
+    runs = 0
+    while True:
+        runs += 1
+        try:
+            schema.migrate(empty_database, break_off)
+            break
+        except BrokenOffError:
+            run(empty_database, older.INSERT)
+
+    assert told[:5] == [
+        "preparing the new tables",
+        "copying heartbeats",
+        "gathering statistics",
+        "cutting over",
+        "cut over",
+    ]
+    assert runs == len(told) + 1
+    assert older.fingerprint(empty_database, 2100) == before
+    assert run(empty_database, "SELECT count(*) FROM api_heartbeats") == [(2009 + len(told),)]
+    assert run(empty_database, "SELECT verified_at IS NULL FROM uptimeo_older.adoption") == [
+        (False,)
+    ]
+
+
 def test_what_changes_while_it_is_copied_is_as_it_was_left(empty_database: str) -> None:
     older.make(empty_database, ROWS)
     copied, not_yet, gone, moved = 200, ROWS + 50, 300, 400
