@@ -60,7 +60,11 @@ REFUSED = {
     "a name that we need": ("CREATE TABLE agent_leases (id int)", "agent_leases"),
     "a view that would break": (
         "CREATE VIEW mine AS SELECT round(avg(response_time_ms), 2) FROM api_heartbeats",
-        "the view public.mine cannot be made",
+        "public.mine cannot be made",
+    ),
+    "something of theirs on a view": (
+        "CREATE FUNCTION mine(v failing) RETURNS text LANGUAGE sql AS 'SELECT NULL'",
+        "cannot drop view failing because other objects depend on it",
     ),
     "another owner": ("ALTER TABLE schedules OWNER TO other", "but not schedules"),
 }
@@ -156,10 +160,7 @@ def test_owner_and_rights_are_those_of_the_older_tables(
         "GRANT CREATE ON SCHEMA public TO adoption_owner",
         f"GRANT CREATE ON DATABASE {psycopg.conninfo.conninfo_to_dict(empty_database)['dbname']}"
         " TO adoption_owner",
-        *(
-            f"ALTER TABLE {table} OWNER TO adoption_owner"
-            for table in (*CONTRACT, "status_pages", "failing", "failing_names")
-        ),
+        *(f"ALTER TABLE {table} OWNER TO adoption_owner" for table in CONTRACT),
         "GRANT INSERT, SELECT (id) ON api_heartbeats TO adoption_agent",
         "GRANT SELECT ON agents, failing TO adoption_agent",
         "GRANT USAGE ON SEQUENCE api_heartbeats_id_seq TO adoption_agent",
@@ -174,8 +175,12 @@ def test_owner_and_rights_are_those_of_the_older_tables(
         execute("SELECT * FROM api_heartbeats", role="adoption_agent")
     assert execute(
         "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname IN"
-        " ('api_heartbeats', 'api_heartbeats_20260105', 'agent_leases', 'failing', 'schedules')"
+        " ('api_heartbeats', 'api_heartbeats_20260101', 'agent_leases', 'schedules')"
     ) == [("adoption_owner",)]
+    assert execute(
+        "SELECT DISTINCT pg_get_userbyid(relowner) = current_user FROM pg_class"
+        " WHERE relname IN ('failing', 'failing_names', 'status_pages')"
+    ) == [(True,)]
 
 
 def test_somebody_who_is_not_the_owner_is_told_who_is(

@@ -179,6 +179,21 @@ def test_a_long_query_is_waited_for_and_stops_nobody(empty_database: str) -> Non
     assert writer.errors == []
 
 
+def test_a_dry_run_does_not_wait_for_an_adoption(empty_database: str) -> None:
+    older.make(empty_database, 100)
+    refused: list[str] = []
+
+    def ask(progress: Progress) -> None:
+        if progress.step == "copying heartbeats":
+            with pytest.raises(FatalError) as refusal:
+                schema.foresee(empty_database)
+            refused.append(str(refusal.value))
+
+    schema.migrate(empty_database, ask)
+
+    assert refused == ["another `uptimeo migrate` is at work on this database"]
+
+
 def test_going_back_before_the_cutover_leaves_the_older_tables_as_they_were(
     empty_database: str,
 ) -> None:

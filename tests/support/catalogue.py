@@ -12,7 +12,7 @@ FROM t c JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.at
 LEFT JOIN pg_attrdef d ON d.adrelid = c.oid AND d.adnum = a.attnum
 WHERE c.relkind IN ('r', 'p', 'v')""",
     "tables": """
-SELECT c.relname, c.relkind, c.reloptions, obj_description(c.oid, 'pg_class'), c.relacl IS NULL,
+SELECT c.relname, c.relkind, c.reloptions, obj_description(c.oid, 'pg_class'), c.relacl::text,
        pg_get_partkeydef(c.oid), CASE WHEN c.relkind = 'v' THEN pg_get_viewdef(c.oid) END
 FROM t c""",
     "constraints": """
@@ -30,7 +30,8 @@ SELECT c.relname, s.seqtypid::regtype::text, s.seqincrement, s.seqmax,
         WHERE d.objid = c.oid AND d.deptype IN ('a', 'i') AND d.refobjsubid > 0) IS NOT NULL
 FROM t c JOIN pg_sequence s ON s.seqrelid = c.oid""",
     "functions": """
-SELECT p.oid::regprocedure::text, pg_get_functiondef(p.oid), obj_description(p.oid, 'pg_proc')
+SELECT p.oid::regprocedure::text, pg_get_functiondef(p.oid), p.proacl::text,
+       obj_description(p.oid, 'pg_proc')
 FROM pg_proc p WHERE p.pronamespace = 'public'::regnamespace AND NOT EXISTS (
     SELECT FROM pg_depend d WHERE d.objid = p.oid AND d.deptype = 'e')""",
     "partitions": """

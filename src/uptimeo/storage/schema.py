@@ -25,7 +25,6 @@ from uptimeo.storage.database import (
 # need not load a migration tool to know what it expects.
 HEAD = "0008"
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('uptimeo migrate', 0))"
-_TRY_LOCK = "SELECT pg_try_advisory_lock(hashtextextended('uptimeo migrate', 0))"
 # What an installation grants its queries is not enough for a step on a large table.
 _NO_HURRY = "SET statement_timeout = 0; SET transaction_timeout = 0"
 _HAS_VERSION_TABLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
@@ -85,20 +84,23 @@ def foresee(conninfo: str) -> tuple[str | None, Forecast | None]:
 
     Changes nothing. Raises FatalError where `migrate` would, or while one is at work.
     """
-    with _session(conninfo, _TRY_LOCK) as driver:
+    with _session(conninfo, lock_timeout="3s") as driver:
         before = _revision(driver)
         return before, forecast(driver) if before is None else None
 
 
 def drop_older(conninfo: str) -> None:
     """Remove what an adoption has kept of the older tables; FatalError if that is too early."""
-    with _session(conninfo, _TRY_LOCK) as driver:
+    with _session(conninfo, lock_timeout="3s") as driver:
         adopting.drop_older(driver)
 
 
 @contextmanager
-def _session(conninfo: str, lock: str = _LOCK) -> Iterator[psycopg.Connection[Any]]:
-    """A connection in autocommit mode that is the only one to migrate."""
+def _session(conninfo: str, lock_timeout: str = "0") -> Iterator[psycopg.Connection[Any]]:
+    """A connection in autocommit mode that is the only one to migrate.
+
+    Waits for another one, but not longer than `lock_timeout`: FatalError then.
+    """
     try:
         driver = psycopg.connect(conninfo, autocommit=True)
     except psycopg.Error as error:
@@ -106,8 +108,12 @@ def _session(conninfo: str, lock: str = _LOCK) -> Iterator[psycopg.Connection[An
     with closing(driver), startup_errors():
         _refuse_unfit(driver)
         driver.execute(_NO_HURRY)
-        if driver.execute(lock.encode()).fetchone()[0] is False:  # type: ignore[index]
-            raise FatalError("another `uptimeo migrate` is at work on this database")
+        driver.execute("SELECT set_config('lock_timeout', %s, false)", (lock_timeout,))
+        try:
+            driver.execute(_LOCK)
+        except psycopg.errors.LockNotAvailable as error:
+            raise FatalError("another `uptimeo migrate` is at work on this database") from error
+        driver.execute("SET lock_timeout = 0")
         yield driver
 
 

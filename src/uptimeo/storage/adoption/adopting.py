@@ -1,7 +1,7 @@
 """The steps of an adoption, in order; each begins where the last run ended."""
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 from psycopg import sql
 
@@ -10,6 +10,7 @@ from uptimeo.storage.adoption import cutover, history, older, staging
 from uptimeo.storage.adoption.older import Driver
 from uptimeo.storage.adoption.progress import Progress, Say
 
+_IS_SUPERUSER = "SELECT rolsuper FROM pg_roles WHERE rolname = session_user"
 _HAS_TABLES = "SELECT to_regclass('api_heartbeats') IS NOT NULL"
 _HAS_CUT_OVER = """
 SELECT to_regclass('uptimeo_older.adoption') IS NOT NULL
@@ -37,7 +38,11 @@ def adopt(driver: Driver, upgrade: Callable[[str], None], say: Say) -> bool:
         staging.run_file(driver, "begin.sql")
         staging.run_file(driver, "swap.sql")
         staging.build(driver, found, upgrade)
+    with _as_allowed(driver, found.owner):
+        cutover.rehearse(driver, found, say)
+    with as_owner(driver, found.owner):
         history.copy(driver, found, say)
+    with _as_allowed(driver, found.owner):
         cutover.cut_over(driver, found, say)
     return True
 
@@ -64,6 +69,12 @@ def drop_older(driver: Driver) -> None:
             "the older heartbeats have not been compared with the new ones: run `uptimeo migrate`"
         )
     driver.execute("DROP SCHEMA uptimeo_older CASCADE")
+
+
+def _as_allowed(driver: Driver, owner: str) -> AbstractContextManager[None]:
+    """What hangs on the older tables may belong to others: as a superuser, if this is one."""
+    superuser = driver.execute(_IS_SUPERUSER).fetchone()[0]  # type: ignore[index]
+    return nullcontext() if superuser else as_owner(driver, owner)
 
 
 @contextmanager

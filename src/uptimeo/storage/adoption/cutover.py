@@ -1,6 +1,7 @@
 """How do the staged tables take the place of the older ones, within a moment?"""
 
-from psycopg import sql
+import psycopg
+from psycopg import errors, sql
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.storage.adoption import history, staging
@@ -12,7 +13,7 @@ _PARTITIONS = "SELECT uptimeo_staging.partitions_ensure('api_heartbeats')"
 # Heartbeats first: who inserts one may read a monitor for it, never the other way round.
 _LOCK = "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE"
 _VIEWS = """
-SELECT v.name, replace(v.statement, 'WITH ()', ''), array_agg(r.r) FILTER (WHERE r.r IS NOT NULL)
+SELECT v.name, v.statement, array_agg(r.r) FILTER (WHERE r.r IS NOT NULL)
 FROM uptimeo_older.views_on(%(schema)s::name) v
 LEFT JOIN LATERAL (
     SELECT uptimeo_older.rights_of(v.oid, v.name) AS r
@@ -64,6 +65,36 @@ WHERE NOT EXISTS (
 """
 
 
+def rehearse(driver: Driver, older: Older, say: Say) -> None:
+    """Whether what hangs on the older tables can be taken off and made anew; changes nothing.
+
+    Raises FatalError that names what cannot.
+    """
+    patiently(driver, older.schema, lambda: _try_views(driver, older), say)
+
+
+def _try_views(driver: Driver, older: Older) -> None:
+    name = "views"
+    try:
+        with driver.transaction(force_rollback=True):
+            views = _views(driver, older)
+            _take_off(driver, older, views)
+            schema = sql.Identifier(older.schema)
+            driver.execute(sql.SQL("SET LOCAL search_path = uptimeo_staging, {}").format(schema))
+            for name, statement, _ in views:
+                # Where it goes is of no matter here, only what it reads.
+                staged = statement.replace(name, f"uptimeo_staging.{name.rpartition('.')[2]}", 1)
+                driver.execute(staged.encode())
+    except errors.LockNotAvailable:
+        raise
+    except psycopg.Error as error:
+        raise FatalError(
+            f"cannot adopt: {name} cannot be made on the new tables"
+            f" ({error.diag.message_primary}): drop or change what is in the way, then run"
+            " `uptimeo migrate` again"
+        ) from error
+
+
 def cut_over(driver: Driver, older: Older, say: Say) -> None:
     """Swap the tables in one transaction: readers and writers wait for it, and see all or nothing.
 
@@ -72,7 +103,7 @@ def cut_over(driver: Driver, older: Older, say: Say) -> None:
     """
     say(Progress("cutting over"))
     driver.execute(_PARTITIONS)
-    patiently(driver, f"{older.schema}.api_heartbeats", lambda: _swap(driver, older), say)
+    patiently(driver, older.schema, lambda: _swap(driver, older), say)
 
 
 def verify(driver: Driver) -> int:
@@ -98,24 +129,35 @@ def _swap(driver: Driver, older: Older) -> None:
     staging.sync_config(driver)
     _set_sequences(driver, older)
     driver.execute(_KEEP_ALL)
-    views = driver.execute(_VIEWS, given).fetchall()
-    references = driver.execute(_REFERENCES, given).fetchall()
     rights = [text for (text,) in driver.execute(_RIGHTS, given)]
-    again = [statement for _, _, statement in references] + rights
+    views = _views(driver, older)
+    again = _take_off(driver, older, views)
+    table = sql.Identifier(older.schema, "api_heartbeats")
+    driver.execute(sql.SQL(_UNWATCH).format(table=table))
+    driver.execute("SELECT uptimeo_older.move_out(%s)", (older.schema,))
+    driver.execute("SELECT uptimeo_older.move_in(%s)", (older.schema,))
     for _, statement, after in views:
         again += [statement, *(after or ())]
+    for statement in again + rights:
+        driver.execute(statement.encode())
+    driver.execute(_DONE)
+
+
+def _views(driver: Driver, older: Older) -> list[tuple[str, str, list[str] | None]]:
+    return driver.execute(_VIEWS, {"schema": older.schema}).fetchall()
+
+
+def _take_off(
+    driver: Driver, older: Older, views: list[tuple[str, str, list[str] | None]]
+) -> list[str]:
+    """Drop the views and foreign keys on the older tables; what makes the latter anew."""
+    references = driver.execute(_REFERENCES, {"schema": older.schema}).fetchall()
     for name, _, _ in reversed(views):
         driver.execute(f"DROP VIEW {name}".encode())
     for child, name, _ in references:
         drop = sql.SQL(" DROP CONSTRAINT {}").format(sql.Identifier(name)).as_string()
         driver.execute(f"ALTER TABLE {child}{drop}".encode())
-    table = sql.Identifier(older.schema, "api_heartbeats")
-    driver.execute(sql.SQL(_UNWATCH).format(table=table))
-    driver.execute("SELECT uptimeo_older.move_out(%s)", (older.schema,))
-    driver.execute("SELECT uptimeo_older.move_in(%s)", (older.schema,))
-    for statement in again:
-        driver.execute(statement.encode())
-    driver.execute(_DONE)
+    return [statement for _, _, statement in references]
 
 
 def _set_sequences(driver: Driver, older: Older) -> None:

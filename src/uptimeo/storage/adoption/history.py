@@ -63,10 +63,11 @@ def catch_up_wholly(driver: Driver) -> None:
 
 def _begin(driver: Driver, older: Older, say: Say) -> None:
     table = sql.Identifier(older.schema, "api_heartbeats")
-    name = f"{older.schema}.api_heartbeats"
     if _value(driver, _HAS_BEGUN):
         return
-    patiently(driver, name, lambda: driver.execute(sql.SQL(_WATCH).format(table=table)), say)
+    patiently(
+        driver, older.schema, lambda: driver.execute(sql.SQL(_WATCH).format(table=table)), say
+    )
     driver.execute(sql.SQL(_BEGIN).format(table=table))
 
 

@@ -17,7 +17,8 @@ _PAUSE_S = 1.0
 _TOLD_EVERY = 10
 _HOLDERS = """
 SELECT string_agg(DISTINCT pid::text, ', ') FROM pg_locks
-WHERE relation = %s::regclass AND granted AND pid <> pg_backend_pid()
+WHERE relation IN (SELECT uptimeo_older.older_relations(%s::name))
+  AND granted AND pid <> pg_backend_pid()
 """
 
 
@@ -33,8 +34,11 @@ class Progress:
 Say = Callable[[Progress], None]
 
 
-def patiently(driver: Driver, table: str, work: Callable[[], T], say: Say) -> T:
-    """Do `work` in one transaction, again until it gets its locks; nobody waits long for it."""
+def patiently(driver: Driver, schema: str, work: Callable[[], T], say: Say) -> T:
+    """Do `work` in one transaction, again until it gets its locks; nobody waits long for it.
+
+    `schema` is that of the older tables, whose users are named while it waits.
+    """
     tries = 0
     while True:
         try:
@@ -44,6 +48,7 @@ def patiently(driver: Driver, table: str, work: Callable[[], T], say: Say) -> T:
         except (errors.LockNotAvailable, errors.DeadlockDetected):
             tries += 1
             if tries % _TOLD_EVERY == 1:
-                row = driver.execute(_HOLDERS, (table,)).fetchone()
-                say(Progress(f"waiting for the sessions {row[0] if row else '?'} to end their use"))
+                row = driver.execute(_HOLDERS, (schema,)).fetchone()
+                pids = (row and row[0]) or "?"
+                say(Progress(f"waiting for the sessions {pids} to end their use of these tables"))
             time.sleep(_PAUSE_S)

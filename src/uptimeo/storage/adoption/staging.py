@@ -36,7 +36,6 @@ WHERE c.relnamespace = quote_ident(%(schema)s)::regnamespace
 """
 _KEEP = "INSERT INTO uptimeo_older.kept_columns VALUES (%s, %s, %s) ON CONFLICT DO NOTHING"
 _KEPT = "SELECT older, ours FROM uptimeo_older.kept_columns WHERE table_name = %s ORDER BY older"
-_VIEWS = "SELECT name, pg_get_viewdef(oid) FROM uptimeo_older.views_on(%s)"
 _KEYS: Mapping[str, str] = dict.fromkeys(CONFIG, "id") | {
     "datacenter_monitors": "datacenter_id, monitor_id"
 }
@@ -71,7 +70,6 @@ def build(driver: Driver, older: Older, upgrade: Callable[[str], None]) -> None:
         _view_config(driver, older, kept)
         sync_config(driver)
         _view_heartbeats(driver, older, kept["api_heartbeats"])
-    _try_views(driver, older)
     driver.execute("SELECT set_config('search_path', %s, false)", (older.path,))
 
 
@@ -162,26 +160,6 @@ def _refuse_taken(driver: Driver, older: Older) -> None:
             f"cannot adopt: the schema {older.schema} has {row[0]}, and UptimeO needs"
             " these names: rename them, then run `uptimeo migrate` again"
         )
-
-
-def _try_views(driver: Driver, older: Older) -> None:
-    """Whether every view on the older tables can be made on the staged ones; none is left."""
-    # How a view is written depends on the path: names that it finds are not qualified.
-    _set_path(driver, older.schema)
-    views = driver.execute(_VIEWS, (older.schema,)).fetchall()
-    _set_path(driver, "uptimeo_staging", older.schema)
-    name = ""
-    try:
-        with driver.transaction():
-            for name, text in views:
-                own = name.rpartition(".")[2]
-                _run(driver, f"CREATE VIEW uptimeo_staging.{own} AS {text}")
-            raise psycopg.Rollback
-    except psycopg.Error as error:
-        raise FatalError(
-            f"cannot adopt: the view {name} cannot be made on the new tables"
-            f" ({error.diag.message_primary}): drop or change it, then run `uptimeo migrate` again"
-        ) from error
 
 
 def _set_path(driver: Driver, *schemas: str) -> None:
