@@ -1,5 +1,7 @@
 """How do the staged tables take the place of the older ones, within a moment?"""
 
+from datetime import datetime
+
 import psycopg
 from psycopg import errors, sql
 
@@ -10,8 +12,12 @@ from uptimeo.storage.adoption.progress import Progress, Say, patiently
 
 _SERIAL = ("api_heartbeats", *(name for name in CONFIG if name != "datacenter_monitors"))
 _PARTITIONS = "SELECT uptimeo_staging.partitions_ensure('api_heartbeats')"
-# Heartbeats first: who inserts one may read a monitor for it, never the other way round.
 _LOCK = "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE"
+# Nobody but autovacuum uses the staged tables. It gives way after a second, with no writer waiting.
+_UNHURRIED = "SET LOCAL lock_timeout = '10s'"
+_HURRIED = "SET LOCAL lock_timeout = '100ms'"
+# With the heartbeats locked, writers wait.
+_AT_ONCE = "SET LOCAL lock_timeout = '20ms'"
 _VIEWS = """
 SELECT v.name, v.statement, array_agg(r.r) FILTER (WHERE r.r IS NOT NULL)
 FROM uptimeo_older.views_on(%(schema)s::name) v
@@ -49,7 +55,7 @@ UPDATE uptimeo_staging.partition_plans SET keep_days = NULL
 WHERE parent = 'api_heartbeats' AND (SELECT total > 0 FROM uptimeo_older.adoption)
 """
 _DONE = """
-UPDATE uptimeo_older.adoption SET cut_over_at = now(), stall = clock_timestamp() - now()
+UPDATE uptimeo_older.adoption SET cut_over_at = clock_timestamp(), stall = clock_timestamp() - %s
 """
 _UNWATCH = """
 DROP TRIGGER uptimeo_adoption ON {table};
@@ -85,7 +91,7 @@ def _try_views(driver: Driver, older: Older) -> None:
                 # Where it goes is of no matter here, only what it reads.
                 staged = statement.replace(name, f"uptimeo_staging.{name.rpartition('.')[2]}", 1)
                 driver.execute(staged.encode())
-    except errors.LockNotAvailable:
+    except (errors.LockNotAvailable, errors.DeadlockDetected):
         raise
     except psycopg.Error as error:
         raise FatalError(
@@ -121,17 +127,16 @@ def verify(driver: Driver) -> int:
 
 
 def _swap(driver: Driver, older: Older) -> None:
-    tables = ["api_heartbeats", *CONFIG]
-    names = sql.SQL(", ").join(sql.Identifier(older.schema, table) for table in tables)
-    driver.execute(sql.SQL(_LOCK).format(names))
+    locked_at = _lock(driver, older)
     given = {"schema": older.schema, "tables": list(CONTRACT), "serial": list(_SERIAL)}
+    rights = [text for (text,) in driver.execute(_RIGHTS, given)]
+    views = _views(driver, older)
+    # What may still have to wait for a lock comes first.
+    again = _take_off(driver, older, views)
     history.catch_up_wholly(driver)
     staging.sync_config(driver)
     _set_sequences(driver, older)
     driver.execute(_KEEP_ALL)
-    rights = [text for (text,) in driver.execute(_RIGHTS, given)]
-    views = _views(driver, older)
-    again = _take_off(driver, older, views)
     table = sql.Identifier(older.schema, "api_heartbeats")
     driver.execute(sql.SQL(_UNWATCH).format(table=table))
     driver.execute("SELECT uptimeo_older.move_out(%s)", (older.schema,))
@@ -140,7 +145,25 @@ def _swap(driver: Driver, older: Older) -> None:
         again += [statement, *(after or ())]
     for statement in again + rights:
         driver.execute(statement.encode())
-    driver.execute(_DONE)
+    driver.execute(_DONE, (locked_at,))
+
+
+def _lock(driver: Driver, older: Older) -> datetime:
+    """Lock the staged and the older tables; the time since which writers have been waiting."""
+    config = sql.SQL(", ").join(sql.Identifier(older.schema, table) for table in CONFIG)
+    staged = sql.SQL(", ").join(sql.Identifier("uptimeo_staging", table) for table in CONTRACT)
+    driver.execute(_UNHURRIED)
+    driver.execute(sql.SQL(_LOCK).format(staged))
+    driver.execute(_HURRIED)
+    row = driver.execute("SELECT clock_timestamp()").fetchone()
+    assert row is not None
+    # Heartbeats first: who inserts one may read a monitor for it, never the other way round.
+    heartbeats = sql.Identifier(older.schema, "api_heartbeats")
+    driver.execute(sql.SQL(_LOCK).format(heartbeats))
+    driver.execute(_AT_ONCE)
+    driver.execute(sql.SQL(_LOCK).format(config))
+    at: datetime = row[0]
+    return at
 
 
 def _views(driver: Driver, older: Older) -> list[tuple[str, str, list[str] | None]]:
