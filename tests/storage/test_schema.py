@@ -6,6 +6,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from tests.support.older import quiet
 from uptimeo.domain.errors import FatalError
 from uptimeo.storage import schema
 from uptimeo.storage.database import Connection, connect, one
@@ -132,6 +133,8 @@ async def test_tables_of_another_making_are_not_touched(empty_database: str) -> 
         await connection.execute("CREATE TABLE api_heartbeats (id bigserial, url text)")
 
     with pytest.raises(FatalError, match="cannot adopt"):
+        await asyncio.to_thread(schema.migrate, empty_database, quiet)
+    with pytest.raises(FatalError, match="migrate --dry-run"):
         await asyncio.to_thread(schema.migrate, empty_database)
 
     async with await connect(empty_database) as connection:

@@ -1,6 +1,8 @@
 """Is the schema there, and how does it get there? The only importer of Alembic and SQLAlchemy."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +10,9 @@ import psycopg
 
 from uptimeo.domain.errors import FatalError
 from uptimeo.storage import definitions
+from uptimeo.storage.adoption import adopting
+from uptimeo.storage.adoption.forecast import Forecast, forecast
+from uptimeo.storage.adoption.progress import Say
 from uptimeo.storage.database import (
     MIN_SERVER_VERSION,
     Connection,
@@ -20,9 +25,10 @@ from uptimeo.storage.database import (
 # need not load a migration tool to know what it expects.
 HEAD = "0014"
 _LOCK = "SELECT pg_advisory_lock(hashtextextended('uptimeo migrate', 0))"
+# What an installation grants its queries is not enough for a step on a large table.
+_NO_HURRY = "SET statement_timeout = 0; SET transaction_timeout = 0"
 _HAS_VERSION_TABLE = "SELECT to_regclass('alembic_version') IS NOT NULL"
 _VERSION = "SELECT version_num FROM alembic_version"
-_OLDER_TABLES = "SELECT to_regclass('api_heartbeats') IS NOT NULL"
 
 
 async def verify(connection: Connection) -> None:
@@ -49,32 +55,69 @@ async def verify(connection: Connection) -> None:
         )
 
 
-def migrate(conninfo: str) -> tuple[str | None, str]:
+def migrate(conninfo: str, say: Say | None = None) -> tuple[str | None, str]:
     """Bring the schema to HEAD; answers with the revisions before and after.
 
     Many may call it at once: a lock lets one work while the others wait and then find it done.
-    Raises FatalError for a database that cannot be migrated, TransientError if it is away.
+    Tables of an older installation are adopted, which may take hours, if somebody hears in `say`
+    how far it is. Raises FatalError for a database that cannot be migrated, TransientError if it
+    is away.
+    """
+    with _session(conninfo) as driver:
+        before = _revision(driver)
+        if before is None and say is not None:
+            adopting.adopt(driver, partial(_upgrade, driver), say)
+        elif before is None and adopting.is_due(driver):
+            raise FatalError(
+                "the database has the tables of an older installation: see what adopting them"
+                " means with `uptimeo migrate --dry-run`, then run `uptimeo migrate`"
+            )
+        _upgrade(driver, "head")
+        definitions.apply(driver)
+        if say is not None:
+            adopting.verify(driver, say)
+        return before, HEAD
+
+
+def foresee(conninfo: str) -> tuple[str | None, Forecast | None]:
+    """The revision that is there, and what adopting older tables would do, if there are any.
+
+    Changes nothing. Raises FatalError where `migrate` would, or while one is at work.
+    """
+    with _session(conninfo, lock_timeout="3s") as driver:
+        before = _revision(driver)
+        return before, forecast(driver) if before is None else None
+
+
+def drop_older(conninfo: str) -> None:
+    """Remove what an adoption has kept of the older tables; FatalError if that is too early."""
+    with _session(conninfo, lock_timeout="3s") as driver:
+        adopting.drop_older(driver)
+
+
+@contextmanager
+def _session(conninfo: str, lock_timeout: str = "0") -> Iterator[psycopg.Connection[Any]]:
+    """A connection in autocommit mode that is the only one to migrate.
+
+    Waits for another one, but not longer than `lock_timeout`: FatalError then.
     """
     try:
-        driver = psycopg.connect(conninfo)
+        driver = psycopg.connect(conninfo, autocommit=True)
     except psycopg.Error as error:
         raise login_error(error, conninfo) from error
     with closing(driver), startup_errors():
         _refuse_unfit(driver)
-        driver.execute(_LOCK)
-        before = _revision(driver)
-        if before is None and driver.execute(_OLDER_TABLES).fetchone()[0]:  # type: ignore[index]
-            raise FatalError(
-                "the database has an api_heartbeats table that UptimeO did not make: "
-                "this release cannot adopt it; migrate an empty database or schema"
-            )
-        driver.commit()
-        _upgrade(driver)
-        definitions.apply(driver)
-        return before, HEAD
+        driver.execute(_NO_HURRY)
+        driver.execute("SELECT set_config('lock_timeout', %s, false)", (lock_timeout,))
+        try:
+            driver.execute(_LOCK)
+        except psycopg.errors.LockNotAvailable as error:
+            raise FatalError("another `uptimeo migrate` is at work on this database") from error
+        driver.execute("SET lock_timeout = 0")
+        yield driver
 
 
-def _upgrade(driver: psycopg.Connection[Any]) -> None:
+def _upgrade(driver: psycopg.Connection[Any], revision: str) -> None:
     # Half a second of imports that only a migration pays.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415
@@ -85,12 +128,15 @@ def _upgrade(driver: psycopg.Connection[Any]) -> None:
     engine = create_engine("postgresql+psycopg://", creator=lambda: driver, poolclass=StaticPool)
     config = Config()
     config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    # SQLAlchemy commits by itself.
+    driver.autocommit = False
     with engine.connect() as connection:
         config.attributes["connection"] = connection
         try:
-            command.upgrade(config, "head")
+            command.upgrade(config, revision)
         except DBAPIError as error:
             raise error.orig or error from error
+    driver.autocommit = True
 
 
 def _refuse_unfit(driver: psycopg.Connection[Any]) -> None:

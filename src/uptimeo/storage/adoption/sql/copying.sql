@@ -1,0 +1,136 @@
+-- Moving heartbeats. Each call is one step; the caller commits it. The rows of a step pass through
+-- the temporary table adoption_batch, which has the columns of the staged api_heartbeats. Two older
+-- rows differ in id or time: there is a unique index that says so.
+
+-- Makes the partitions that the batch needs: by day, as ours are, and before that by month, since
+-- every query locks every partition. A row that is moved may end in the next one.
+CREATE OR REPLACE FUNCTION uptimeo_older.make_partitions() RETURNS void LANGUAGE plpgsql AS $$
+DECLARE
+    p record;
+    t text;
+BEGIN
+    FOR p IN
+        WITH days AS (
+            SELECT (scheduled_at AT TIME ZONE 'UTC')::date AS d FROM pg_temp.adoption_batch
+            UNION
+            SELECT ((scheduled_at + interval '1 s') AT TIME ZONE 'UTC')::date
+            FROM pg_temp.adoption_batch
+        ), cut AS (
+            SELECT date_trunc('month', (began_at AT TIME ZONE 'UTC') - interval '35 days')::date AS c
+            FROM uptimeo_older.adoption
+        )
+        SELECT DISTINCT CASE WHEN d >= c THEN d::timestamp ELSE date_trunc('month', d::timestamp) END
+                   AS lo, CASE WHEN d >= c THEN interval '1 day' ELSE interval '1 month' END AS width
+        FROM days CROSS JOIN cut
+    LOOP
+        t := 'api_heartbeats_' || to_char(p.lo, 'YYYYMMDD');
+        CONTINUE WHEN to_regclass('uptimeo_staging.' || t) IS NOT NULL;
+        EXECUTE format(
+            'CREATE TABLE uptimeo_staging.%I (LIKE uptimeo_staging.api_heartbeats'
+            ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', t);
+        EXECUTE format(
+            'ALTER TABLE uptimeo_staging.api_heartbeats ATTACH PARTITION uptimeo_staging.%I'
+            ' FOR VALUES FROM (%L) TO (%L)',
+            t, p.lo AT TIME ZONE 'UTC', (p.lo + p.width) AT TIME ZONE 'UTC');
+    END LOOP;
+END $$;
+
+-- Stores the batch. Of several heartbeats of one monitor, datacenter and time the first keeps the
+-- time; the others get the next free microseconds. Each row of the batch is stored.
+CREATE OR REPLACE FUNCTION uptimeo_older.store_batch(OUT stored bigint, OUT moved bigint)
+LANGUAGE plpgsql AS $$
+DECLARE
+    r uptimeo_staging.api_heartbeats;
+BEGIN
+    PERFORM uptimeo_older.make_partitions();
+    WITH placed AS (
+        INSERT INTO uptimeo_staging.api_heartbeats
+        SELECT * FROM pg_temp.adoption_batch ORDER BY scheduled_at, id
+        ON CONFLICT DO NOTHING RETURNING id, executed_at)
+    INSERT INTO pg_temp.adoption_ties
+    SELECT b.* FROM pg_temp.adoption_batch b
+    WHERE NOT EXISTS (
+        SELECT FROM placed p WHERE p.id = b.id AND p.executed_at = b.executed_at);
+    GET DIAGNOSTICS moved = ROW_COUNT;
+    FOR r IN SELECT * FROM pg_temp.adoption_ties ORDER BY scheduled_at, id LOOP
+        LOOP
+            SELECT max(h.scheduled_at) + interval '1 microsecond' INTO STRICT r.scheduled_at
+            FROM uptimeo_staging.api_heartbeats h
+            WHERE h.monitor_id = r.monitor_id AND h.datacenter_id = r.datacenter_id
+              AND h.scheduled_at >= r.scheduled_at
+              AND h.scheduled_at < r.scheduled_at + interval '1 ms';
+            INSERT INTO uptimeo_staging.api_heartbeats VALUES (r.*) ON CONFLICT DO NOTHING;
+            EXIT WHEN FOUND;
+        END LOOP;
+    END LOOP;
+    SELECT count(*) INTO stored FROM pg_temp.adoption_batch;
+    TRUNCATE pg_temp.adoption_batch, pg_temp.adoption_ties;
+END $$;
+
+-- Copies the next older heartbeats by id; true once there are no more.
+CREATE OR REPLACE FUNCTION uptimeo_older.copy_next(p_rows int) RETURNS boolean
+LANGUAGE plpgsql AS $$
+DECLARE
+    a uptimeo_older.adoption;
+    v_upto bigint;
+    s record;
+BEGIN
+    SELECT * INTO STRICT a FROM uptimeo_older.adoption FOR UPDATE;
+    SELECT max(id) INTO v_upto FROM (
+        SELECT id FROM uptimeo_older.converted_ids WHERE id > a.upto AND id <= a.last_id
+        ORDER BY id LIMIT p_rows) next;
+    IF v_upto IS NULL THEN
+        RETURN true;
+    END IF;
+    INSERT INTO pg_temp.adoption_batch
+    SELECT * FROM uptimeo_older.converted_api_heartbeats WHERE id > a.upto AND id <= v_upto;
+    s := uptimeo_older.store_batch();
+    UPDATE uptimeo_older.adoption
+    SET upto = v_upto, copied = copied + s.stored, moved = adoption.moved + s.moved;
+    RETURN false;
+END $$;
+
+-- Brings what changed in the older table since: as it is there at this moment. Answers with how
+-- many changes were taken. A change that comes in between has an entry of its own.
+CREATE OR REPLACE FUNCTION uptimeo_older.catch_up(p_rows int) RETURNS bigint
+LANGUAGE plpgsql AS $$
+DECLARE
+    v_taken bigint;
+    v_last_id bigint;
+    c record;
+    s record;
+BEGIN
+    SELECT last_id INTO STRICT v_last_id FROM uptimeo_older.adoption FOR UPDATE;
+    WITH gone AS (
+        DELETE FROM uptimeo_older.changes
+        WHERE n IN (SELECT n FROM uptimeo_older.changes ORDER BY n LIMIT p_rows)
+        RETURNING id, executed_at, is_new)
+    INSERT INTO pg_temp.adoption_changes SELECT * FROM gone;
+    GET DIAGNOSTICS v_taken = ROW_COUNT;
+    IF v_taken = 0 THEN
+        RETURN 0;
+    END IF;
+    -- One by one, so that each is found by an index whatever the planner knows of this table.
+    FOR c IN
+        SELECT DISTINCT id, uptimeo_older.slot(executed_at, id) AS slot,
+               coalesce(executed_at, uptimeo_older.slot(NULL, id) AT TIME ZONE 'UTC') AS executed_at
+        FROM pg_temp.adoption_changes WHERE NOT is_new OR id <= v_last_id
+    LOOP
+        DELETE FROM uptimeo_staging.api_heartbeats h
+        WHERE h.scheduled_at >= c.slot AND h.scheduled_at < c.slot + interval '1 s'
+          AND h.executed_at = c.executed_at AND h.id = c.id;
+    END LOOP;
+    INSERT INTO pg_temp.adoption_batch
+    SELECT v.* FROM (
+        SELECT DISTINCT id,
+               coalesce(executed_at, uptimeo_older.slot(NULL, id) AT TIME ZONE 'UTC') AS executed_at
+        FROM pg_temp.adoption_changes) t
+    CROSS JOIN LATERAL (
+        SELECT * FROM uptimeo_older.converted_api_heartbeats WHERE id = t.id OFFSET 0) v
+    WHERE v.executed_at = t.executed_at;
+    TRUNCATE pg_temp.adoption_changes;
+    s := uptimeo_older.store_batch();
+    UPDATE uptimeo_older.adoption
+    SET caught_up = caught_up + s.stored, moved = adoption.moved + s.moved;
+    RETURN v_taken;
+END $$;
