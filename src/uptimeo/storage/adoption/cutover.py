@@ -50,9 +50,11 @@ SELECT setval(%(new)s::regclass, v.top) FROM (
         pg_get_serial_sequence(%(name)s, 'id'), to_regclass(%(seq)s)::text)::regclass)) AS top) v
 WHERE v.top >= 1
 """
+# In this order: what sums up is kept at least as long as its source.
+_KEPT = ("heartbeats_1h", "heartbeats_5m", "api_heartbeats")
 _KEEP_ALL = """
 UPDATE uptimeo_staging.partition_plans SET keep_days = NULL
-WHERE parent = 'api_heartbeats' AND (SELECT total > 0 FROM uptimeo_older.adoption)
+WHERE parent = %s AND (SELECT total > 0 FROM uptimeo_older.adoption)
 """
 _DONE = """
 UPDATE uptimeo_older.adoption SET cut_over_at = clock_timestamp(), stall = clock_timestamp() - %s
@@ -136,7 +138,8 @@ def _swap(driver: Driver, older: Older) -> None:
     history.catch_up_wholly(driver)
     staging.sync_config(driver)
     _set_sequences(driver, older)
-    driver.execute(_KEEP_ALL)
+    for parent in _KEPT:
+        driver.execute(_KEEP_ALL, (parent,))
     table = sql.Identifier(older.schema, "api_heartbeats")
     driver.execute(sql.SQL(_UNWATCH).format(table=table))
     driver.execute("SELECT uptimeo_older.move_out(%s)", (older.schema,))

@@ -101,7 +101,8 @@ BEGIN
     END LOOP;
     FOR r IN
         SELECT t.oid::regtype AS name FROM pg_type t
-        WHERE t.typnamespace = 'uptimeo_staging'::regnamespace AND t.typtype IN ('e', 'd')
+        WHERE t.typnamespace = 'uptimeo_staging'::regnamespace AND (t.typtype IN ('e', 'd')
+            OR EXISTS (SELECT FROM pg_class c WHERE c.oid = t.typrelid AND c.relkind = 'c'))
     LOOP
         EXECUTE format('ALTER TYPE %s SET SCHEMA %I', r.name, p_schema);
     END LOOP;

@@ -62,7 +62,7 @@ $$;
 -- UPDATE: that waits for a roller that has taken the mark and reads the bucket at this moment, and
 -- leaves another mark behind it, where DO NOTHING would see the old one and lose the heartbeat.
 CREATE OR REPLACE FUNCTION heartbeats_mark() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     WITH seen AS MATERIALIZED (
         SELECT i.datacenter_id, i.monitor_id, d.monitor_id IS NULL AS unheard_of,

@@ -37,7 +37,9 @@ FROM monitors m
 JOIN datacenters d ON (m.datacenters IS NULL OR d.code = ANY (m.datacenters))
     AND EXISTS (SELECT FROM agent_terms t WHERE t.datacenter_id = d.id)
 LEFT JOIN LATERAL (
-    SELECT * FROM api_heartbeats
+    SELECT scheduled_at, status, response_time_ms, response_status_code, attempts, failed_phase,
+           error_type, error_message
+    FROM api_heartbeats
     WHERE monitor_id = m.monitor_id AND datacenter_id = d.id
       AND scheduled_at > now() - interval '25 hours' AND scheduled_at < now() + interval '1 hour'
     ORDER BY scheduled_at DESC LIMIT 1) h ON true;
