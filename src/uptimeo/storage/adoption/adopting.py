@@ -58,8 +58,6 @@ def verify(driver: Driver, say: Say) -> None:
         say(Progress("every older heartbeat is in api_heartbeats", total, total))
         say(Progress("the older tables are kept in the schema uptimeo_older"))
         say(Progress("nothing is dropped for its age before you say so: uptimeo retention set"))
-            Progress("no heartbeat is dropped for its age before you say so: uptimeo retention set")
-        )
 
 
 def drop_older(driver: Driver) -> None:
