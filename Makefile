@@ -10,7 +10,7 @@ run: $(VENV)/.runtime
 	@$(BIN)/uptimeo up --demo
 
 test: $(VENV)/.dev
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest -n auto --dist loadgroup
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check
