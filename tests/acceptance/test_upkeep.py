@@ -6,6 +6,7 @@ from tests.support.agents import output, running
 from uptimeo.storage.database import Connection, one
 
 _OLD = "SELECT partitions_ensure('api_heartbeats', now() - interval '40 days')"
+_KEPT = "SELECT keep_days FROM partition_plans WHERE parent = 'api_heartbeats'"
 _EXPIRED = """
 SELECT count(*) FROM partition_bounds('api_heartbeats') WHERE hi <= now() - interval '30 days'
 """
@@ -51,4 +52,4 @@ async def test_an_operator_sees_and_changes_how_long_heartbeats_are_kept(
     assert "for 30 days" in before[1]
     assert done == (0, "api_heartbeats is kept for 90 days\n", "")
     assert (refused[0], "'1.5' is not a number of days" in refused[2]) == (2, True)
-    assert await one(connection, "SELECT keep_days FROM partition_plans") == 90
+    assert await one(connection, _KEPT) == 90

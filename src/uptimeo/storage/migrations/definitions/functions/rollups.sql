@@ -117,7 +117,7 @@ BEGIN
                 WHEN t.monitor_id IS NULL THEN '{[0,300000)}'
                 WHEN t.first_a > 0 THEN coalesce(t.gaps, '{}') + int4multirange(int4range(0, t.first_a))
                 ELSE t.gaps END - d.blocked AS rest,
-                CASE WHEN first_term >= p_bucket AND first_term < b_end
+                CASE WHEN first_term >= p_bucket
                     THEN int4multirange(int4range(0, rollup_ms(p_bucket, first_term)))
                          + coalesce(d.settling, '{}')
                     ELSE d.settling END AS quiet

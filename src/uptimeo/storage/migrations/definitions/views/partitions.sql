@@ -10,6 +10,10 @@ LEFT JOIN LATERAL partition_bounds(p.parent) b ON true
 LEFT JOIN pg_class c ON c.oid = to_regclass(quote_ident(b.partition))
 GROUP BY p.parent;
 COMMENT ON VIEW partition_state IS 'the tables that are cut by time, each with all its partitions';
+COMMENT ON COLUMN partition_state.parent IS 'the table';
+COMMENT ON COLUMN partition_state.partitions IS 'how many it has';
+COMMENT ON COLUMN partition_state.keep_days IS
+    'a partition is dropped when its last row is that old; NULL: never';
 COMMENT ON COLUMN partition_state.first_day IS 'UTC; of the oldest that has a beginning';
 COMMENT ON COLUMN partition_state.last_day IS 'UTC; the last day of the newest that has an end';
 COMMENT ON COLUMN partition_state.days_ahead IS
