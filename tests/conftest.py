@@ -1,12 +1,12 @@
 """What every test may ask for."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from tests.support import postgres
+from tests.support import postgres, roles
 from uptimeo.storage.database import Connection, Pool, connect, make_pool
 from uptimeo.storage.places import add_sample_datacenters
 
@@ -67,3 +67,10 @@ async def connection(conninfo: str) -> AsyncIterator[Connection]:
 async def pool(conninfo: str) -> AsyncIterator[Pool]:
     async with make_pool(conninfo, size=4) as opened:
         yield opened
+
+
+@pytest.fixture
+async def logins(conninfo: str) -> AsyncIterator[Mapping[str, str]]:
+    """Connection strings by who logs in; see `tests.support.roles`."""
+    async with roles.made(conninfo) as found:
+        yield found

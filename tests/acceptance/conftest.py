@@ -2,7 +2,7 @@
 
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,14 +13,32 @@ from uptimeo.storage.local import LocalServer
 
 
 @pytest.fixture
-def environment(conninfo: str, tmp_path: Path) -> dict[str, str]:
+def environment(logins: Mapping[str, str], tmp_path: Path) -> dict[str, str]:
+    """Of an agent that logs in under the role of its datacenter."""
     return {
-        "DB_CONN_STRING": conninfo,
+        "DB_CONN_STRING": logins["va"],
         "DATACENTER_ID": "1",
         "UPTIMEO_DATA_DIR": str(tmp_path / "agent"),
         "UPTIMEO_INSTANCE": "agent-a",
         "UPTIMEO_CONFIG_POLL_S": "0.3",
     }
+
+
+@pytest.fixture
+def as_owner(conninfo: str, environment: dict[str, str]) -> dict[str, str]:
+    return environment | {"DB_CONN_STRING": conninfo}
+
+
+@pytest.fixture
+def as_writer(logins: Mapping[str, str], environment: dict[str, str]) -> dict[str, str]:
+    """Of a person who may change the configuration."""
+    return environment | {"DB_CONN_STRING": logins["writer"]}
+
+
+@pytest.fixture
+def as_reader(logins: Mapping[str, str], environment: dict[str, str]) -> dict[str, str]:
+    """Of a person who may look at everything but secrets."""
+    return environment | {"DB_CONN_STRING": logins["reader"]}
 
 
 @pytest.fixture

@@ -112,7 +112,10 @@ async def test_a_stopped_agent_hands_over_at_once(
 
 
 async def test_a_bad_row_disables_itself_alone_and_is_listed(
-    environment: dict[str, str], connection: Connection, target: Address
+    environment: dict[str, str],
+    as_writer: dict[str, str],
+    connection: Connection,
+    target: Address,
 ) -> None:
     await add(connection, "good", target.url("/"))
     bad = await add(connection, "bad", target.url("/"))
@@ -123,7 +126,7 @@ async def test_a_bad_row_disables_itself_alone_and_is_listed(
     async with running("agent", **environment) as agent:
         line = await agent.event("monitor_invalid")
         await agent.event("heartbeat_inserted", monitor_name="good")
-    _, listed, _ = await output("monitor", "list", **environment)
+    _, listed, _ = await output("monitor", "list", **as_writer)
 
     assert (line["monitor_id"], "line break" in line["reason"]) == (bad, True)
     assert "line break" in await one(connection, "SELECT reason FROM monitor_config_errors")
@@ -132,12 +135,15 @@ async def test_a_bad_row_disables_itself_alone_and_is_listed(
 
 
 async def test_changes_of_the_rows_are_picked_up_while_running(
-    environment: dict[str, str], connection: Connection, target: Address
+    environment: dict[str, str],
+    as_writer: dict[str, str],
+    connection: Connection,
+    target: Address,
 ) -> None:
     async with running("agent", **environment) as agent:
         await agent.event("lease_acquired")
         code, said, _ = await output(
-            "monitor", "add", target.url("/"), "--name", "new", "--interval", "1", **environment
+            "monitor", "add", target.url("/"), "--name", "new", "--interval", "1", **as_writer
         )
         await agent.event("heartbeat_inserted", monitor_name="new")
         await connection.execute("UPDATE api_monitors SET url = url || 'changed', name = 'newer'")

@@ -221,7 +221,11 @@ async def test_a_second_signal_ends_it_at_once(
 
 
 async def test_status_and_doctor_tell_who_leads_and_what_is_wrong(
-    environment: dict[str, str], connection: Connection, target: Address, tmp_path: Path
+    environment: dict[str, str],
+    as_reader: dict[str, str],
+    connection: Connection,
+    target: Address,
+    tmp_path: Path,
 ) -> None:
     await add(connection, "m", target.url("/"))
 
@@ -231,10 +235,10 @@ async def test_status_and_doctor_tell_who_leads_and_what_is_wrong(
         second = await stack.enter_async_context(running("agent", **other(environment, tmp_path)))
         await second.event("standing_by")
         await asyncio.sleep(0.5)
-        state = await output("status", **environment)
-        good = await output("doctor", **environment)
+        state = await output("status", **as_reader)
+        good = await output("doctor", **as_reader)
         await connection.execute("SELECT heartbeat_set_aside(1, 'odd', '{}')")
-        bad = await output("doctor", **environment)
+        bad = await output("doctor", **as_reader)
 
     assert state[0] == 0
     assert "VA  agent-a leads since" in state[1]

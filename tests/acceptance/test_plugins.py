@@ -105,7 +105,11 @@ async def test_the_trouble_of_a_foreign_probe_touches_only_its_own_heartbeats(
 
 
 async def test_the_page_about_plugins_works_as_written(
-    environment: dict[str, str], connection: Connection, site: Path, tmp_path: Path
+    environment: dict[str, str],
+    as_writer: dict[str, str],
+    connection: Connection,
+    site: Path,
+    tmp_path: Path,
 ) -> None:
     with refusing() as free:
         port = free.port
@@ -122,7 +126,7 @@ async def test_the_page_about_plugins_works_as_written(
         tried = await shell(trial, place, **variables)
         async with running("agent", **variables) as agent:
             await agent.event("lease_acquired")
-            added = await shell(watch, place, **variables)
+            added = await shell(watch, place, **(variables | as_writer))
             await agent.event("heartbeat_inserted", status="up")
 
     assert "expect" in installed

@@ -4,7 +4,7 @@ import asyncio
 import re
 import secrets
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
@@ -188,12 +188,14 @@ async def test_an_address_in_use_is_said_once(receiver: Receiver, conninfo: str)
 
 
 async def test_a_job_goes_from_the_command_line_to_its_heartbeats(
-    environment: dict[str, str], connection: Connection
+    environment: dict[str, str],
+    as_writer: dict[str, str],
+    logins: Mapping[str, str],
+    connection: Connection,
 ) -> None:
-    base = {"DB_CONN_STRING": environment["DB_CONN_STRING"]}
     wanted = ("push://nightly", "--period", "3600", "--grace", "60", "--interval", "1")
     code, said, _ = await output(
-        *("monitor", "add", *wanted), UPTIMEO_RECEIVE_URL="https://ping.example", **base
+        *("monitor", "add", *wanted), UPTIMEO_RECEIVE_URL="https://ping.example", **as_writer
     )
     found = re.search(r"https://ping\.example/ping/(\S+)", said)
     assert (code, bool(found)) == (0, True)
@@ -214,7 +216,7 @@ async def test_a_job_goes_from_the_command_line_to_its_heartbeats(
                     return row[0]
                 await asyncio.sleep(0.1)
 
-    async with receiving(base["DB_CONN_STRING"]) as receiver, running("agent", **environment):
+    async with receiving(logins["postman"]) as receiver, running("agent", **environment):
         await until("up", None)
         await receiver.call(f"/ping/{token}/fail", "POST", b"disk full")
         assert await until("down", "push_failed") == "disk full"

@@ -28,7 +28,10 @@ async def save(value: str, environment: dict[str, str]) -> None:
 
 
 async def test_a_new_value_reaches_the_target_without_a_restart_and_is_nowhere_else(
-    environment: dict[str, str], connection: Connection, tmp_path: Path
+    environment: dict[str, str],
+    as_writer: dict[str, str],
+    connection: Connection,
+    tmp_path: Path,
 ) -> None:
     received: asyncio.Queue[bytes] = asyncio.Queue()
 
@@ -48,12 +51,12 @@ async def test_a_new_value_reaches_the_target_without_a_restart_and_is_nowhere_e
     of_agent = {**environment, **keys, "DB_CONN_STRING_FILE": str(tmp_path / "db")}
     del of_agent["DB_CONN_STRING"]
     assert (await output("secret", "keygen", **keys))[0] == 0
-    await save(FIRST, environment | keys)
+    await save(FIRST, as_writer | keys)
     async with serve(echo) as address:
         await add(connection, "shop", address.url("/"), headers={"X-Api-Key": "{{secret:api}}"})
         async with running("agent", **of_agent) as agent:
             await until(FIRST)
-            await save(SECOND, environment | keys)
+            await save(SECOND, as_writer | keys)
             await until(SECOND)
             await agent.event("check_failed")
         lines = repr(agent.lines)

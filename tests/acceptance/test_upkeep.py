@@ -43,11 +43,11 @@ async def test_an_agent_makes_days_and_drops_days_and_says_so(
 
 
 async def test_an_operator_sees_and_changes_how_long_heartbeats_are_kept(
-    environment: dict[str, str], connection: Connection
+    as_owner: dict[str, str], connection: Connection
 ) -> None:
-    before = await output("retention", **environment)
-    done = await output("retention", "set", "api_heartbeats", "90", **environment)
-    refused = await output("retention", "set", "api_heartbeats", "1.5", **environment)
+    before = await output("retention", **as_owner)
+    done = await output("retention", "set", "api_heartbeats", "90", **as_owner)
+    refused = await output("retention", "set", "api_heartbeats", "1.5", **as_owner)
 
     assert "for 30 days" in before[1]
     assert done == (0, "api_heartbeats is kept for 90 days\n", "")

@@ -107,7 +107,7 @@ async def test_an_agent_gets_those_of_its_datacenter_and_those_for_all(
 async def test_no_value_is_in_the_database(connection: Connection, keys: Path) -> None:
     await save(connection, keys, FIRST)
 
-    row = await one(connection, "SELECT convert_from(ciphertext, 'LATIN1') FROM secrets")
+    row = await one(connection, "SELECT encode(ciphertext, 'escape') FROM secrets")
 
     assert FIRST not in row
 

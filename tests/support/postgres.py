@@ -35,11 +35,21 @@ def server(options: Sequence[str] = _FAST) -> Iterator[str]:
     directory.chmod(0o711)
     local = LocalServer(directory, options)
     local.start()
+    _let_in_as_anyone(directory, local.conninfo)
     try:
         yield local.conninfo
     finally:
         local.stop()
         shutil.rmtree(directory)
+
+
+def _let_in_as_anyone(directory: Path, conninfo: str) -> None:
+    """Whoever may log in at all may do so under the name of every role."""
+    map_file = directory / "postgres" / "pg_ident.conf"
+    lines = [line.split() for line in map_file.read_text().splitlines()]
+    map_file.write_text("".join(f"{name} {user} all\n" for name, user, _ in lines))
+    with psycopg.connect(conninfo, autocommit=True) as connection:
+        connection.execute("SELECT pg_reload_conf()")
 
 
 @contextmanager

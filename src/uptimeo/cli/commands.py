@@ -12,6 +12,7 @@ from uptimeo import __version__
 from uptimeo.cli.agent import agent
 from uptimeo.cli.calibrate import calibrate
 from uptimeo.cli.check import check
+from uptimeo.cli.db import db
 from uptimeo.cli.doctor import doctor
 from uptimeo.cli.heartbeats import heartbeats
 from uptimeo.cli.migrate import migrate
@@ -62,6 +63,7 @@ for command in (
     doctor,
     migrate,
     retention,
+    db,
     receive,
 ):
     uptimeo.add_command(command)

@@ -84,6 +84,18 @@ FROM rollup_progress p WHERE level = 5
 """
 _ROLLED_LATE_S = 1800
 
+_MIGHTY = """
+SELECT * FROM (
+    SELECT d.role_name, concat_ws(', ', CASE WHEN r.rolsuper THEN 'is a superuser' END,
+        CASE WHEN r.rolbypassrls THEN 'bypasses row-level security' END,
+        CASE WHEN r.rolcreaterole THEN 'may make roles' END,
+        CASE WHEN pg_has_role(r.oid, c.relowner, 'USAGE') AND NOT r.rolsuper
+            THEN 'has the rights of the owner of the tables' END) AS rights
+    FROM database_roles d JOIN pg_roles r ON r.rolname = d.role_name
+    JOIN pg_class c ON c.oid = to_regclass('api_monitors')) x
+WHERE rights <> '' ORDER BY role_name
+"""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
@@ -111,6 +123,7 @@ async def examine(connection: Connection, conninfo: str) -> list[Finding]:
             *await _receivers(connection),
             *await _overdue(connection),
             *await _detached(connection),
+            *await _mighty(connection),
             *await _bad_rows(connection),
             *await _set_aside(connection),
         ]
@@ -281,6 +294,16 @@ async def _bad_rows(connection: Connection) -> list[Finding]:
     return [
         Finding(subject=f"monitor {key} ({name})", good=False, text=reason, advice=advice)
         for key, name, reason in rows
+    ]
+
+
+async def _mighty(connection: Connection) -> list[Finding]:
+    """Roles that may do more than `uptimeo db roles` gave them."""
+    rows = await (await connection.execute(_MIGHTY)).fetchall()
+    advice = "take that from it: ALTER ROLE or REVOKE; see docs/roles.md"
+    return [
+        Finding(subject=f"role {name}", good=False, text=rights, advice=advice)
+        for name, rights in rows
     ]
 
 

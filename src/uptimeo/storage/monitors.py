@@ -27,14 +27,7 @@ WHERE m.enabled AND (
                WHERE d.monitor_id = m.id AND d.datacenter_id = %s))
 ORDER BY m.id
 """
-_RECORD_ERRORS = """
-INSERT INTO monitor_config_errors (monitor_id, reason)
-SELECT e.key::int, e.value FROM jsonb_each_text(%s) e
-WHERE EXISTS (SELECT FROM api_monitors m WHERE m.id = e.key::int)
-ON CONFLICT (monitor_id) DO UPDATE SET reason = excluded.reason, since = excluded.since
-WHERE monitor_config_errors.reason <> excluded.reason
-"""
-_CLEAR_ERRORS = "DELETE FROM monitor_config_errors WHERE monitor_id = ANY(%s)"
+_NOTE_ERRORS = "SELECT config_errors_note(%s, %s, %s)"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,8 +79,6 @@ class MonitorStore:
         self, errors: Mapping[MonitorId, str], valid: Iterable[MonitorId]
     ) -> None:
         """Show which rows cannot be used, and why; forget what is in order again."""
-        async with borrowed(self._pool) as connection, connection.transaction():
-            if errors:
-                by_id = Jsonb({str(key): reason for key, reason in errors.items()})
-                await connection.execute(_RECORD_ERRORS, (by_id,))
-            await connection.execute(_CLEAR_ERRORS, (list(valid),))
+        by_id = Jsonb({str(key): reason for key, reason in errors.items()})
+        async with borrowed(self._pool) as connection:
+            await connection.execute(_NOTE_ERRORS, (self._datacenter, by_id, list(valid)))

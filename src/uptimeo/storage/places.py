@@ -8,10 +8,7 @@ from uptimeo.storage.database import Connection, one
 
 _CODE = "SELECT code FROM datacenters WHERE id = %s"
 _KNOWN = "SELECT string_agg(id || ' ' || code, ', ' ORDER BY id) FROM datacenters"
-_REGISTER = """
-INSERT INTO agents (name, datacenter_id) VALUES (%s, %s)
-ON CONFLICT (datacenter_id, name) DO UPDATE SET name = excluded.name RETURNING id
-"""
+_REGISTER = "SELECT agent_register(%s, %s)"
 _IS_EMPTY = "SELECT NOT EXISTS (SELECT FROM datacenters) AND NOT EXISTS (SELECT FROM regions)"
 _ADD_REGION = "INSERT INTO regions (name, region_code, group_name) VALUES (%s, %s, %s) RETURNING id"
 _ADD_DATACENTER = "INSERT INTO datacenters (code, name, region_id) VALUES (%s, %s, %s)"
@@ -50,7 +47,7 @@ async def datacenter_code(connection: Connection, datacenter: DatacenterId) -> s
 
 async def register_agent(connection: Connection, name: str, datacenter: DatacenterId) -> int:
     """The id of this agent's row, which is made at its first start."""
-    return int(await one(connection, _REGISTER, (name, datacenter)))
+    return int(await one(connection, _REGISTER, (datacenter, name)))
 
 
 async def add_sample_datacenters(connection: Connection) -> bool:

@@ -36,9 +36,10 @@ ORDER BY h.id
 """
 # Each pair's latest heartbeats come off the end of the primary key, however many there are.
 _STATES = f"""
-SELECT m.id AS for_monitor, m.name AS for_name, m.url, m.enabled, d.code AS for_datacenter,
-       s.interval AS interval_s, s.thresholds_warning, s.thresholds_critical, e.reason, h.*,
-       m.name AS monitor, d.code AS datacenter, recent.statuses
+SELECT m.id AS for_monitor, m.name AS for_name, monitor_target(m.id) AS target, m.enabled,
+       d.code AS for_datacenter, s.interval AS interval_s, s.thresholds_warning,
+       s.thresholds_critical, e.reason, h.*, m.name AS monitor, d.code AS datacenter,
+       recent.statuses
 FROM api_monitors m
 CROSS JOIN datacenters d
 LEFT JOIN schedules s ON s.id = m.schedule_id
@@ -205,7 +206,7 @@ def _state(row: Mapping[str, Any]) -> MonitorState:
     return MonitorState(
         monitor_id=row["for_monitor"],
         monitor=row["for_name"],
-        target=row["url"],
+        target=row["target"],
         datacenter=row["for_datacenter"],
         interval_s=row["interval_s"] or 0,
         enabled=row["enabled"],

@@ -10,17 +10,8 @@ from uptimeo.storage.database import Pool, borrowed, one
 
 _RECEIVE = "SELECT push_receive(%(token)s, %(kind)s, %(exit_status)s, %(source)s, %(body)s)"
 _ATTEND = "SELECT push_attend(%s, %s)"
-_MONITOR = """
-SELECT id, clock_timestamp() AS now, created_at AS since FROM api_monitors
-WHERE upper(type) = 'PUSH' AND options ->> 'token_sha256' = %s
-"""
-_NEWEST = """
-(SELECT kind, received_at, exit_status, run_ms, body FROM push_signals
- WHERE monitor_id = %(monitor)s AND kind = 'start' ORDER BY id DESC LIMIT 1)
-UNION ALL
-(SELECT kind, received_at, exit_status, run_ms, body FROM push_signals
- WHERE monitor_id = %(monitor)s AND kind <> 'start' ORDER BY id DESC LIMIT 1)
-"""
+_MONITOR = "SELECT id, now, since FROM push_monitor(%s)"
+_NEWEST = "SELECT kind, received_at, exit_status, run_ms, body FROM push_newest(%s)"
 _STRETCHES = """
 SELECT began_at, seen_at FROM (
     SELECT began_at, seen_at FROM push_receiving WHERE seen_at >= %s ORDER BY id DESC LIMIT 200) s
@@ -57,12 +48,10 @@ class SignalStore:
         """What is known of the monitor with that token; None if there is none."""
         async with borrowed(self._pool) as connection:
             cursor = connection.cursor(row_factory=dict_row)
-            monitor = await (await cursor.execute(_MONITOR.encode(), (token_sha256,))).fetchone()
+            monitor = await (await cursor.execute(_MONITOR, (token_sha256,))).fetchone()
             if monitor is None:
                 return None
-            rows = await (
-                await cursor.execute(_NEWEST.encode(), {"monitor": monitor["id"]})
-            ).fetchall()
+            rows = await (await cursor.execute(_NEWEST, (token_sha256,))).fetchall()
             signals = [_signal(row) for row in rows]
             end = next((s for s in signals if s.kind is not SignalKind.START), None)
             anchor = monitor["since"] if end is None else end.at

@@ -97,7 +97,7 @@ CREATE OR REPLACE TRIGGER mark_dirty AFTER INSERT ON api_heartbeats
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION heartbeats_mark();
 
 CREATE OR REPLACE FUNCTION maintenance_mark() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM rollup_mark(starts_at, ends_at, datacenter_id) FROM changed;
     RETURN NULL;

@@ -35,7 +35,7 @@ END $$;
 -- Notes what the triggers could not see: two transactions at once that each saw half of a change,
 -- TRUNCATE, a restored dump. Answers with the number of changes.
 CREATE OR REPLACE FUNCTION monitor_duty_reconcile() RETURNS int
-LANGUAGE sql SET search_path FROM CURRENT AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT monitor_duty_note(ARRAY(
         SELECT id FROM api_monitors UNION SELECT monitor_id FROM monitor_duty ORDER BY 1))
 $$;
@@ -62,7 +62,7 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
 $$;
 
 CREATE OR REPLACE FUNCTION monitors_changed_duty() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM monitor_duty_note(ARRAY(SELECT id FROM changed ORDER BY 1));
     RETURN NULL;
@@ -75,7 +75,7 @@ CREATE OR REPLACE TRIGGER duty_deleted AFTER DELETE ON api_monitors
     REFERENCING OLD TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION monitors_changed_duty();
 
 CREATE OR REPLACE FUNCTION schedules_changed_duty() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM monitor_duty_note(ARRAY(
         SELECT m.id FROM api_monitors m JOIN changed c ON c.id = m.schedule_id ORDER BY 1));
@@ -85,7 +85,7 @@ CREATE OR REPLACE TRIGGER duty_updated AFTER UPDATE ON schedules
     REFERENCING NEW TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION schedules_changed_duty();
 
 CREATE OR REPLACE FUNCTION assignments_changed_duty() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     PERFORM monitor_duty_note(ARRAY(SELECT DISTINCT monitor_id FROM changed ORDER BY 1));
     RETURN NULL;

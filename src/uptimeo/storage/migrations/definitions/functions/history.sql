@@ -7,7 +7,7 @@ $$;
 -- Keeps each row that a statement changed. Its arguments are the columns of the primary key.
 -- A key that was changed is a row that went and one that came.
 CREATE OR REPLACE FUNCTION config_record() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     IF TG_OP = 'INSERT' THEN
         INSERT INTO config_history (source, action, key, new)
@@ -33,7 +33,7 @@ END $$;
 
 -- A TRUNCATE leaves no rows to look at: what it will empty is kept before it does.
 CREATE OR REPLACE FUNCTION config_record_truncate() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     EXECUTE format(
         'INSERT INTO config_history (source, action, key, old)'
@@ -86,7 +86,7 @@ $$;
 -- for all of them. No row: there was no such monitor.
 CREATE OR REPLACE FUNCTION config_at(p_monitor int, p_at timestamptz)
 RETURNS TABLE (monitor jsonb, schedule jsonb, datacenters int[])
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT m, config_row_at('schedules', jsonb_build_object('id', m -> 'schedule_id'), p_at),
            (SELECT array_agg((x.key ->> 'datacenter_id')::int ORDER BY x.key) FROM (
                 SELECT DISTINCT ON (key) key, new FROM config_history
@@ -103,7 +103,7 @@ $$;
 CREATE OR REPLACE FUNCTION monitor_history(p_monitor int)
 RETURNS TABLE (id bigint, changed_at timestamptz, role text, application text, address inet,
                source name, action text, old jsonb, new jsonb)
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH own AS (
         SELECT h.id, h.changed_at, (h.new ->> 'schedule_id')::int AS schedule_id,
                lead(h.id) OVER (ORDER BY h.id) AS until

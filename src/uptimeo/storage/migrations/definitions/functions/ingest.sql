@@ -5,8 +5,9 @@
 -- Every row sent is counted exactly once in the answer; positions in the batch begin at 0.
 CREATE OR REPLACE FUNCTION heartbeats_ingest(p_datacenter int, p_batch jsonb)
 RETURNS TABLE (inserted int, duplicate int, aside_positions int[], aside_reasons text[])
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
+    PERFORM agent_check(p_datacenter);
     WITH src AS MATERIALIZED (
         SELECT x.*, e.value AS payload, e.n::int - 1 AS position, CASE
             WHEN x.datacenter_id IS DISTINCT FROM p_datacenter THEN 'wrong datacenter'
@@ -97,7 +98,8 @@ END $$;
 
 -- Keeps one row that the batch function refuses as data; `p_payload` is any text without NUL.
 CREATE OR REPLACE FUNCTION heartbeat_set_aside(p_datacenter int, p_reason text, p_payload text) RETURNS void
-LANGUAGE sql SET search_path FROM CURRENT AS $$
+LANGUAGE sql SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT agent_check(p_datacenter);
     INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload)
     VALUES (p_datacenter, left(p_reason, 1000), p_payload)
     ON CONFLICT DO NOTHING

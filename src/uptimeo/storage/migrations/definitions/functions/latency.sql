@@ -54,7 +54,7 @@ CREATE OR REPLACE FUNCTION latency_percentiles(
     p_monitor int, p_from timestamptz, p_to timestamptz, p_phase text DEFAULT 'total',
     p_datacenters int[] DEFAULT NULL, p_quantiles float8[] DEFAULT '{0.5,0.95,0.99}')
 RETURNS TABLE (quantile float8, ms float8, checks bigint, window_start timestamptz, window_end timestamptz)
-LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     places CONSTANT int[] := rollup_places(p_datacenters);

@@ -4,12 +4,13 @@ CREATE OR REPLACE FUNCTION lease_ask(
     p_datacenter int, p_candidate uuid, p_name text, p_ttl interval,
     p_seen_term bigint, p_seen_seq bigint, p_may_steal boolean
 ) RETURNS TABLE (held boolean, term bigint, seq bigint, holder_name text, server_now timestamptz)
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 #variable_conflict use_column
 DECLARE
     l agent_leases;
     n timestamptz;
 BEGIN
+    PERFORM agent_check(p_datacenter, true);
     SELECT * INTO l FROM agent_leases WHERE datacenter_id = p_datacenter FOR NO KEY UPDATE;
     IF NOT FOUND THEN
         INSERT INTO agent_leases (datacenter_id) VALUES (p_datacenter) ON CONFLICT DO NOTHING;
@@ -38,8 +39,9 @@ END $$;
 
 -- Give the lease back; true if it was still the candidate's. Standbys listen on the channel.
 CREATE OR REPLACE FUNCTION lease_release(p_datacenter int, p_candidate uuid, p_term bigint)
-RETURNS boolean LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
+    PERFORM agent_check(p_datacenter, true);
     UPDATE agent_leases
     SET holder = NULL, holder_name = NULL, expires_at = '-infinity', seq = seq + 1
     WHERE datacenter_id = p_datacenter AND holder = p_candidate AND term = p_term;

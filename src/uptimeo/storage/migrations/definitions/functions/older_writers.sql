@@ -2,7 +2,7 @@
 -- datacenter is that of its agent (0 if nobody knows it), its status follows from its figures. Its
 -- slot is the column's default. Heartbeats that say both never come here.
 CREATE OR REPLACE FUNCTION heartbeat_complete() RETURNS trigger
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 BEGIN
     NEW.datacenter_id := coalesce(
         NEW.datacenter_id, (SELECT datacenter_id FROM agents WHERE id = NEW.agent_id), 0);

@@ -19,7 +19,7 @@ $$;
 
 -- All times for which a row finds a partition.
 CREATE OR REPLACE FUNCTION partition_coverage(p_parent name) RETURNS tstzmultirange
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT coalesce(range_agg(tstzrange(lo, hi)) FILTER (WHERE NOT detaching), '{}')
     FROM partition_bounds(p_parent)
 $$;
@@ -27,7 +27,8 @@ $$;
 -- How many whole UTC days after today have partitions, up to the first gap; -1: not even today.
 CREATE OR REPLACE FUNCTION partition_days_ahead(
     p_parent name, p_now timestamptz DEFAULT clock_timestamp()
-) RETURNS int LANGUAGE sql STABLE SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+) RETURNS int
+LANGUAGE sql STABLE SECURITY DEFINER SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
     SELECT coalesce(max(least(upper(r), p_now + interval '10 years')::date - p_now::date - 1), -1)
     FROM unnest(partition_coverage(p_parent)) r WHERE p_now <@ r
 $$;
@@ -39,13 +40,15 @@ $$;
 CREATE OR REPLACE FUNCTION partitions_ensure(
     p_parent name, p_now timestamptz DEFAULT clock_timestamp()
 ) RETURNS SETOF text
-LANGUAGE plpgsql SET lock_timeout = '2s' SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET lock_timeout = '2s' SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
 DECLARE
     plan partition_plans;
     d timestamptz;
     gap tstzrange;
     t text;
 BEGIN
+    PERFORM agent_check_time(p_now);
     SELECT * INTO STRICT plan FROM partition_plans WHERE parent = p_parent;
     -- One at a time: many agents may start at once.
     PERFORM pg_advisory_xact_lock(hashtextextended('uptimeo partitions', 0));
@@ -81,10 +84,12 @@ END $$;
 CREATE OR REPLACE FUNCTION partition_drop_expired(
     p_parent name, p_now timestamptz DEFAULT clock_timestamp()
 ) RETURNS TABLE (partition name, outcome text)
-LANGUAGE plpgsql SET lock_timeout = '100ms' SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER
+SET lock_timeout = '100ms' SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
 DECLARE
     plan partition_plans;
 BEGIN
+    PERFORM agent_check_time(p_now);
     SELECT * INTO STRICT plan FROM partition_plans WHERE parent = p_parent;
     SELECT b.partition INTO partition FROM partition_bounds(p_parent) b
     WHERE b.hi <= p_now - make_interval(days => plan.keep_days) ORDER BY b.hi LIMIT 1;
@@ -134,13 +139,14 @@ CREATE OR REPLACE TRIGGER partition_plans_check BEFORE INSERT OR UPDATE ON parti
 -- Set aside rows are evidence for 90 days. A term is a fence as long as its heartbeats may still
 -- come, and history for two years. An agent that was silent for a month has been replaced.
 CREATE OR REPLACE FUNCTION history_expire(p_now timestamptz DEFAULT clock_timestamp()) RETURNS int
-LANGUAGE plpgsql SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
 DECLARE
     kept int := (SELECT coalesce(keep_days, 100000) FROM partition_plans
                  WHERE parent = 'api_heartbeats');
     n int;
     total int := 0;
 BEGIN
+    PERFORM agent_check_time(p_now);
     DELETE FROM api_heartbeats_set_aside WHERE id IN (
         SELECT id FROM api_heartbeats_set_aside
         WHERE received_at < p_now - interval '90 days' ORDER BY received_at LIMIT 10000);

@@ -54,7 +54,7 @@ CREATE OR REPLACE FUNCTION latencies(
     p_datacenters int[] DEFAULT NULL)
 RETURNS TABLE (monitor_id int, checks bigint, mean_ms float8, min_ms float8, max_ms float8,
                p50_ms float8, p95_ms float8, p99_ms float8)
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT monitor_id, checks, mean_ms, min_ms, max_ms, p50_ms, p95_ms, p99_ms
     FROM latency_of(ARRAY(SELECT DISTINCT monitor_id FROM monitor_duty), p_from, p_to,
                     p_datacenters, false, ARRAY[p_phase])
@@ -68,7 +68,7 @@ CREATE OR REPLACE FUNCTION latency_phases(
     p_monitor int, p_from timestamptz, p_to timestamptz, p_datacenters int[] DEFAULT NULL)
 RETURNS TABLE (phase text, checks bigint, mean_ms float8, min_ms float8, max_ms float8,
                p50_ms float8, p95_ms float8, p99_ms float8, share float8)
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT phase, checks, mean_ms, min_ms, max_ms, p50_ms, p95_ms, p99_ms,
            sum_ms / nullif(max(sum_ms) FILTER (WHERE phase = 'total') OVER (), 0)
     FROM latency_of(ARRAY[p_monitor], p_from, p_to, p_datacenters, false)
@@ -81,7 +81,7 @@ COMMENT ON FUNCTION latency_phases IS
 CREATE OR REPLACE FUNCTION slowest_phases(
     p_from timestamptz, p_to timestamptz, p_datacenters int[] DEFAULT NULL)
 RETURNS TABLE (monitor_id int, phase text, mean_ms float8, p95_ms float8, share float8)
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT DISTINCT ON (monitor_id) monitor_id, phase, mean_ms, p95_ms, share
     FROM (
         SELECT *, sum_ms / nullif(max(sum_ms) FILTER (WHERE phase = 'total')
@@ -101,7 +101,8 @@ CREATE OR REPLACE FUNCTION outages(
     p_datacenters int[] DEFAULT NULL)
 RETURNS TABLE (monitor_id int, datacenter_id int, began timestamptz, ended timestamptz,
                down_ms bigint, failed_checks bigint)
-LANGUAGE plpgsql STABLE SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER
+SET search_path FROM CURRENT SET plan_cache_mode = force_custom_plan AS $$
 #variable_conflict use_column
 DECLARE
     hours_until CONSTANT timestamptz := coalesce(
@@ -141,7 +142,7 @@ COMMENT ON FUNCTION outages IS
 -- From when on something is known of some monitors in some datacenters; NULL: nothing is.
 CREATE OR REPLACE FUNCTION known_from(p_monitors int[], p_datacenters int[] DEFAULT NULL)
 RETURNS timestamptz
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT min(least(day.bucket, hour.bucket, five.bucket))
     FROM unnest(p_monitors) m
     CROSS JOIN unnest(rollup_places(p_datacenters)) d

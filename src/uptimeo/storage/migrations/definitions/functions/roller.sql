@@ -87,7 +87,7 @@ END $$;
 -- Call it for 5, 60 and 1440 minutes in turn, each in a transaction of its own, until it answers 0.
 -- Any number may run at once.
 CREATE OR REPLACE FUNCTION rollup_step(p_level int, p_limit int) RETURNS int
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     place int;
     rolled int := 0;
@@ -107,7 +107,7 @@ END $$;
 
 -- How many buckets of a level wait for the roller.
 CREATE OR REPLACE FUNCTION rollup_waiting(p_level int) RETURNS bigint
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT coalesce(sum(again + forward), 0)::bigint FROM (
         SELECT (SELECT count(*) FROM rollup_dirty d
                 WHERE d.level = p.level AND d.datacenter_id = p.datacenter_id

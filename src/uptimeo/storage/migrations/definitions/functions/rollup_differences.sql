@@ -29,7 +29,7 @@ END $$;
 CREATE OR REPLACE FUNCTION rollup_differences(p_from timestamptz, p_to timestamptz)
 RETURNS TABLE (level int, datacenter_id int, bucket timestamptz, monitor_id int, what text,
                raw text, rolled text)
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     WITH closed AS MATERIALIZED (
         SELECT p.level, p.datacenter_id, b.bucket
         FROM rollup_progress p

@@ -1,7 +1,7 @@
 -- Keeps one signal; false if nobody has that token.
 CREATE OR REPLACE FUNCTION push_receive(p_token_sha256 text, p_kind text, p_exit_status int, p_source inet,
                              p_body text)
-RETURNS boolean LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+RETURNS boolean LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_monitor int;
     v_start timestamptz;
@@ -29,7 +29,7 @@ END $$;
 
 -- Says that a receiver is there: goes on with the given time, or begins a new one; its id.
 CREATE OR REPLACE FUNCTION push_attend(p_receiver text, p_id bigint) RETURNS bigint
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     v_id bigint;
 BEGIN
@@ -43,3 +43,22 @@ BEGIN
     END IF;
     RETURN v_id;
 END $$;
+
+-- The monitor that has a token, by the clock of the database.
+CREATE OR REPLACE FUNCTION push_monitor(p_token_sha256 text)
+RETURNS TABLE (id int, now timestamptz, since timestamptz)
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT id, clock_timestamp(), created_at FROM api_monitors
+    WHERE upper(type) = 'PUSH' AND options ->> 'token_sha256' = p_token_sha256
+$$;
+
+-- The last start of the monitor with a token, and the last signal that is none.
+CREATE OR REPLACE FUNCTION push_newest(p_token_sha256 text) RETURNS SETOF push_signals
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT s.* FROM push_monitor(p_token_sha256) m CROSS JOIN LATERAL (
+        (SELECT * FROM push_signals
+         WHERE monitor_id = m.id AND kind = 'start' ORDER BY id DESC LIMIT 1)
+        UNION ALL
+        (SELECT * FROM push_signals
+         WHERE monitor_id = m.id AND kind <> 'start' ORDER BY id DESC LIMIT 1)) s
+$$;

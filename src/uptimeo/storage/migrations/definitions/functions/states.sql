@@ -11,7 +11,7 @@ RETURN CASE p_status WHEN 'up' THEN p_up WHEN 'degraded' THEN p_degraded
 -- an hour. If there never was another status, it is the first check that is known.
 CREATE OR REPLACE FUNCTION status_since(
     p_monitor int, p_datacenter int, p_status text, p_slot timestamptz) RETURNS timestamptz
-LANGUAGE plpgsql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     -- Until when five minutes, hours, days are rolled up.
     ends timestamptz[] := ARRAY(
@@ -85,4 +85,15 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
               AND f.bucket >= d.first AND f.bucket < d.first + interval '1 day')))
     FROM (SELECT min(bucket) AS first FROM heartbeats_1d
           WHERE monitor_id = p_monitor AND datacenter_id = p_datacenter AND checks > 0) d
+$$;
+
+-- What a monitor is about: its URL for who may read that, else no more of it than scheme and host,
+-- since the rest may hold a password or a token.
+CREATE OR REPLACE FUNCTION monitor_target(p_monitor int) RETURNS text
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
+    SELECT CASE WHEN has_column_privilege(session_user, 'api_monitors', 'url', 'SELECT') THEN url
+        ELSE coalesce(array_to_string(regexp_match(url,
+            '^([a-zA-Z][a-zA-Z0-9+.-]*://)(?:[^/?#@]*@)?([^/?#@]+)(?:[/?#][^@]*)?$'), ''),
+            '(hidden)') END
+    FROM api_monitors WHERE id = p_monitor
 $$;

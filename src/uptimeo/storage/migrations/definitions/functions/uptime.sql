@@ -156,7 +156,7 @@ $$;
 CREATE OR REPLACE FUNCTION uptime(
     p_monitor int, p_from timestamptz, p_to timestamptz, p_datacenters int[] DEFAULT NULL)
 RETURNS SETOF uptime_answer
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT * FROM uptime_of(ARRAY[p_monitor], p_from, p_to, p_datacenters, false)
 $$;
 
@@ -164,7 +164,7 @@ $$;
 CREATE OR REPLACE FUNCTION uptime_by_datacenter(
     p_monitor int, p_from timestamptz, p_to timestamptz, p_datacenters int[] DEFAULT NULL)
 RETURNS SETOF uptime_answer
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT * FROM uptime_of(ARRAY[p_monitor], p_from, p_to, p_datacenters, true)
 $$;
 
@@ -172,7 +172,7 @@ $$;
 CREATE OR REPLACE FUNCTION uptimes(
     p_from timestamptz, p_to timestamptz, p_datacenters int[] DEFAULT NULL)
 RETURNS SETOF uptime_answer
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
     SELECT * FROM uptime_of(
         ARRAY(SELECT DISTINCT monitor_id FROM monitor_duty), p_from, p_to, p_datacenters, false)
 $$;
