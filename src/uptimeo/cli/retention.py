@@ -60,19 +60,17 @@ def _kept(days: int | None) -> str:
 
 def _table(states: list[PartitionState]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
-    for heading in ("table", "kept", "at least", "first day", "last day"):
-        table.add_column(heading)
-    for heading in ("days ahead", "partitions", "rows", "MB"):
-        table.add_column(heading, justify="right")
+    for heading in ("table", "kept", "at least", "first day"):
+        table.add_column(heading, no_wrap=True)
+    for heading in ("ahead", "rows", "MB"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for state in states:
         table.add_row(
             one_line(state.parent, 63),
             _kept(state.keep_days),
             f"{state.keep_at_least} days",
             str(state.first_day or "-"),
-            str(state.last_day or "-"),
-            str(max(0, state.days_ahead)),
-            str(state.partitions),
+            f"{max(0, state.days_ahead)} days",
             f"{state.rows_estimate:,}",
             f"{state.bytes / 1e6:,.1f}",
         )
