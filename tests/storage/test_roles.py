@@ -24,6 +24,7 @@ INTERNAL = {
     "latency_pack",
     "monitor_begin",
     "monitor_duty_note",
+    "partition_add",
     "partition_for",
     "partition_start",
     "partitions_begin",

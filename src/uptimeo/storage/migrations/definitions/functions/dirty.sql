@@ -20,27 +20,6 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT SET timezone = 'UTC' SET datest
         WHERE i.inhparent = quote_ident(p_parent)::regclass) bounds
 $$;
 
--- Makes the partition in which a moment lies, if it is missing: partitions_ensure makes those from
--- yesterday on, and late heartbeats may be of an older day.
-CREATE OR REPLACE FUNCTION partition_for(p_parent name, p_at timestamptz) RETURNS void
-LANGUAGE plpgsql SET lock_timeout = '2s' SET search_path FROM CURRENT AS $$
-DECLARE
-    d CONSTANT date := partition_start(p_parent, (p_at AT TIME ZONE 'UTC')::date);
-    t CONSTANT text := p_parent || '_' || to_char(d, 'YYYYMMDD');
-BEGIN
-    IF to_regclass(quote_ident(t)) IS NOT NULL THEN
-        RETURN;
-    END IF;
-    PERFORM pg_advisory_xact_lock(hashtextextended('uptimeo partitions', 0));
-    IF to_regclass(quote_ident(t)) IS NULL THEN
-        EXECUTE format('CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', t, p_parent);
-        EXECUTE format(
-            'ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)', p_parent, t,
-            d::timestamp AT TIME ZONE 'UTC', (d + (
-                SELECT days FROM partition_plans WHERE parent = p_parent))::timestamp AT TIME ZONE 'UTC');
-    END IF;
-END $$;
-
 -- Marks the buckets of a range for the roller, in one datacenter or (NULL) all. Buckets that are to
 -- come need no mark: they are rolled up when they have passed. Those of the next 15 minutes get
 -- one, since the caller may take that long to commit.

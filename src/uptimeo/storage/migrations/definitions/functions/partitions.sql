@@ -33,10 +33,46 @@ LANGUAGE sql STABLE SECURITY DEFINER SET timezone = 'UTC' SET search_path FROM C
     FROM unnest(partition_coverage(p_parent)) r WHERE p_now <@ r
 $$;
 
--- Makes the partitions that are missing, from that of yesterday to that of `days_ahead` from today;
--- answers with the names of the new ones. UTC days. What another partition reaches is left out.
+-- Makes one partition; answers with its name.
 -- LIKE + ATTACH takes no lock on the parent that a reader or writer would notice, unlike
 -- CREATE TABLE ... PARTITION OF.
+CREATE OR REPLACE FUNCTION partition_add(p_parent name, p_lo timestamptz, p_hi timestamptz)
+RETURNS text
+LANGUAGE plpgsql SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+DECLARE
+    t CONSTANT text := p_parent || '_' || to_char(p_lo, 'YYYYMMDD');
+BEGIN
+    -- Rows are not changed once their time is over: they are frozen when they are first
+    -- vacuumed, so that no page is written a second time to save it from wraparound.
+    EXECUTE format(
+        'CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH'
+        ' (autovacuum_vacuum_insert_scale_factor = 0,'
+        ' autovacuum_vacuum_insert_threshold = 500000,'
+        ' autovacuum_freeze_min_age = 0)', t, p_parent);
+    EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
+                   p_parent, t, p_lo, p_hi);
+    RETURN t;
+END $$;
+
+-- Makes the partition in which a moment lies, if it is missing: partitions_ensure makes those from
+-- yesterday on, and late heartbeats may be of an older day.
+CREATE OR REPLACE FUNCTION partition_for(p_parent name, p_at timestamptz) RETURNS void
+LANGUAGE plpgsql SET lock_timeout = '2s' SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
+DECLARE
+    d CONSTANT date := partition_start(p_parent, p_at::date);
+    t CONSTANT text := quote_ident(p_parent || '_' || to_char(d, 'YYYYMMDD'));
+BEGIN
+    IF to_regclass(t) IS NULL THEN
+        PERFORM pg_advisory_xact_lock(hashtextextended('uptimeo partitions', 0));
+        IF to_regclass(t) IS NULL THEN
+            PERFORM partition_add(p_parent, d, d + (
+                SELECT days FROM partition_plans WHERE parent = p_parent));
+        END IF;
+    END IF;
+END $$;
+
+-- Makes the partitions that are missing, from that of yesterday to that of `days_ahead` from today;
+-- answers with the names of the new ones. UTC days. What another partition reaches is left out.
 CREATE OR REPLACE FUNCTION partitions_ensure(
     p_parent name, p_now timestamptz DEFAULT clock_timestamp()
 ) RETURNS SETOF text
@@ -46,7 +82,6 @@ DECLARE
     plan partition_plans;
     d timestamptz;
     gap tstzrange;
-    t text;
 BEGIN
     PERFORM agent_check_time(p_now);
     SELECT * INTO STRICT plan FROM partition_plans WHERE parent = p_parent;
@@ -61,17 +96,7 @@ BEGIN
             SELECT unnest(tstzmultirange(tstzrange(d, d + make_interval(days => plan.days)))
                           - partition_coverage(p_parent))
         LOOP
-            t := p_parent || '_' || to_char(lower(gap), 'YYYYMMDD');
-            -- Rows are not changed once their time is over: they are frozen when they are first
-            -- vacuumed, so that no page is written a second time to save it from wraparound.
-            EXECUTE format(
-                'CREATE TABLE %I (LIKE %I INCLUDING DEFAULTS INCLUDING CONSTRAINTS) WITH'
-                ' (autovacuum_vacuum_insert_scale_factor = 0,'
-                ' autovacuum_vacuum_insert_threshold = 500000,'
-                ' autovacuum_freeze_min_age = 0)', t, p_parent);
-            EXECUTE format('ALTER TABLE %I ATTACH PARTITION %I FOR VALUES FROM (%L) TO (%L)',
-                           p_parent, t, lower(gap), upper(gap));
-            RETURN NEXT t;
+            RETURN NEXT partition_add(p_parent, lower(gap), upper(gap));
         END LOOP;
     END LOOP;
 END $$;
