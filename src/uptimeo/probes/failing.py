@@ -16,9 +16,7 @@ class TargetError(Exception):
         self.failure = failure
 
     def within(self, phase: Phase | str) -> "TargetError":
-        """The same, in that phase unless it names one already."""
-        if self.failure.phase is not None:
-            return self
+        """The same, in that phase."""
         return TargetError(replace(self.failure, phase=phase))
 
 

@@ -59,26 +59,36 @@ class Reader:
     def body(self, chunk: bytes) -> int | None:
         """A piece of the body; anything but None ends the transfer."""
         self.body_pieces += 1
-        if self.unpacker is not None:
-            try:
-                chunk = self.unpacker.unpack(chunk, self.limit + 1 - self.body_bytes)
-            except TooWideError as error:
-                self.refused, self.reason = Fault.TOO_WIDE, str(error)
-                return -1
-            except BrokenError as error:
-                self.refused, self.reason = Fault.ENCODING, str(error)
-                return -1
-        self.body_bytes += len(chunk)
+        if self.unpacker is None:
+            self._take(chunk)
+        else:
+            self._unpack(chunk, self.unpacker)
+        many = self.body_pieces > max(_MANY_PIECES, self.body_bytes / _LEAST_BYTES)
+        if self.refused is None and many:
+            self.refused = Fault.CRUMBS
+        if self.refused is None:
+            return None
+        self.unpacker = None  # its window is of up to 4 MiB
+        return -1
+
+    def _unpack(self, chunk: bytes, unpacker: Unpacker) -> None:
+        try:
+            for piece in unpacker.unpack(chunk):
+                self._take(piece)
+                if self.refused is not None:
+                    return
+        except TooWideError as error:
+            self.refused, self.reason = Fault.TOO_WIDE, str(error)
+        except BrokenError as error:
+            self.refused, self.reason = Fault.ENCODING, str(error)
+
+    def _take(self, piece: bytes) -> None:
+        self.body_bytes += len(piece)
         if (room := self.keep - len(self.start)) > 0:
-            self.start += chunk[:room]
+            self.start += piece[:room]
         if self.body_bytes > self.limit:
             compressed = self.decodes and bool(self._encodings())
             self.refused = Fault.EXPANDED if compressed else Fault.BODY_TOO_LARGE
-            return -1
-        if self.body_pieces > max(_MANY_PIECES, self.body_bytes / _LEAST_BYTES):
-            self.refused = Fault.CRUMBS
-            return -1
-        return None
 
     def headers(self) -> tuple[tuple[str, str], ...]:
         """The headers of the last block."""

@@ -4,8 +4,11 @@ libcurl would unpack it too, but takes 16 MiB for it and fills them all before w
 much is needed is said in the first byte: the window, of which `brotli` itself uses 4 MiB.
 """
 
+from collections.abc import Iterator
+
 import brotli
 
+_STEP_BYTES = 65_536
 _MAX_WINDOW_BITS = 22
 _SMALLEST = 16
 
@@ -30,8 +33,8 @@ class Unpacker:
         """Whether the body came to its end."""
         return bool(self._inner.is_finished())
 
-    def unpack(self, packed: bytes, most: int) -> bytes:
-        """What is in this piece; of more than `most` bytes some more, and then no further piece.
+    def unpack(self, packed: bytes) -> Iterator[bytes]:
+        """What is in this piece, in steps: whoever has had enough takes no further one.
 
         Raises TooWideError and BrokenError.
         """
@@ -39,8 +42,13 @@ class Unpacker:
             self._begun = True
             if (bits := _window_bits(packed[0])) > _MAX_WINDOW_BITS:
                 raise TooWideError(f"its brotli window is of 2^{bits} bytes")
+        yield self._step(packed)
+        while not self._inner.can_accept_more_data():
+            yield self._step(b"")
+
+    def _step(self, packed: bytes) -> bytes:
         try:
-            return bytes(self._inner.process(packed, output_buffer_limit=max(1, most)))
+            return bytes(self._inner.process(packed, output_buffer_limit=_STEP_BYTES))
         except brotli.error as error:
             raise BrokenError(str(error)) from error
 

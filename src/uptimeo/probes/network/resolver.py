@@ -106,6 +106,9 @@ class SystemResolver:
             raise _error(ErrorType.DNS_TIMEOUT, text) from error
         except (OSError, UnicodeError) as error:
             raise _refused(name, error) from error
+        finally:
+            # Its error holds this frame by the traceback: a cycle, if the frame held it too.
+            del answer
 
     def lookups(self) -> int:
         """How many are under way, those that nobody waits for any more included."""
@@ -121,11 +124,14 @@ class SystemResolver:
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
         def look_up() -> None:
-            found: tuple[Address, ...] | Exception
+            # The answer is handed on at once and kept in no variable here: the traceback of an
+            # error holds this frame.
             try:
-                found = self._ask(name, family)
+                settle(self._ask(name, family))
             except (OSError, UnicodeError) as error:
-                found = error
+                settle(error)
+
+        def settle(found: tuple[Address, ...] | Exception) -> None:
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._settle, (name, family), answer, found)
 

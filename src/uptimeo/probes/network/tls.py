@@ -189,6 +189,9 @@ class TlsContexts:
                 await asyncio.wait([running])
                 running.exception()  # else asyncio complains that nobody asked for it
                 raise
+            finally:
+                # Its error holds this frame by the traceback: a cycle, if the frame held it too.
+                del running
 
     def wrap(
         self, options: TlsOptions, name: str, incoming: ssl.MemoryBIO, outgoing: ssl.MemoryBIO
