@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+import uptimeo
 from tests.support.servers import HOST, Script, mute, serve
 from uptimeo.probes.base import ProbeContext
 from uptimeo.probes.failing import TargetError
@@ -23,7 +24,7 @@ _FORMS: dict[str, dict[str, Any]] = {
     "ws://{at}/": {},
     "wss://{at}/": {},
     "grpc://{at}": {},
-    "postgresql://{at}/database": {"query": "SELECT 1"},
+    "postgresql://user:secret@{at}/database": {"query": "SELECT 1"},
     "dns://{at}/a.example": {"transport": "tls"},
     "http://{at}/": {},
     "https://{at}/": {},
@@ -38,7 +39,7 @@ async def saying_junk(reader: Any, writer: Any) -> None:
 
 def is_ours(thing: object) -> bool:
     if isinstance(thing, types.FrameType):
-        return "/uptimeo/" in thing.f_code.co_filename
+        return thing.f_code.co_filename.startswith(uptimeo.__path__[0])
     return isinstance(thing, TargetError)
 
 

@@ -1,8 +1,9 @@
 """Where does the time of one check go? On the monotonic clock, phase by phase."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from types import TracebackType
 from typing import Any
 
 from uptimeo.domain.result import Exchange, Failure, Phase, Phases, ProbeResult
@@ -18,20 +19,9 @@ class Timeline:
         self._first_byte_ms: float | None = None
         self.resolved_ip: str | None = None
 
-    @contextmanager
-    def phase(self, name: Phase | str) -> Iterator[None]:
+    def phase(self, name: Phase | str) -> AbstractContextManager[None]:
         """Add what happens inside to that phase, also when it fails; a failure gets its name."""
-        began = time.perf_counter()
-        try:
-            yield
-        except TargetError as error:
-            if error.failure.phase is not None:
-                raise
-            # In no variable of this frame: the error's traceback holds the frame, and a check's
-            # memory would wait for the collector of cycles.
-            raise error.within(name) from error
-        finally:
-            self.add(name, (time.perf_counter() - began) * 1000)
+        return _Running(self, name)
 
     def add(self, name: Phase | str, ms: float) -> None:
         """Add to a phase what was measured otherwise; several times in one phase add up."""
@@ -67,3 +57,26 @@ class Timeline:
             facts=facts or {},
             exchange=exchange,
         )
+
+
+class _Running(AbstractContextManager[None]):
+    """A phase under way.
+
+    Not made by `contextmanager`: its frame holds an error that is raised again as another, in a
+    cycle with its traceback, and what a failed check had would wait for the collector of these.
+    """
+
+    def __init__(self, timeline: Timeline, name: Phase | str) -> None:
+        self._timeline = timeline
+        self._name = name
+        self._began = 0.0
+
+    def __enter__(self) -> None:
+        self._began = time.perf_counter()
+
+    def __exit__(
+        self, _: type[BaseException] | None, error: BaseException | None, __: TracebackType | None
+    ) -> None:
+        self._timeline.add(self._name, (time.perf_counter() - self._began) * 1000)
+        if isinstance(error, TargetError) and error.failure.phase is None:
+            raise error.within(self._name) from error

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Sequence
 from errno import ECONNREFUSED, ECONNRESET, ETIMEDOUT
 
-from uptimeo.domain.result import ErrorType, Phase
+from uptimeo.domain.result import ErrorType, Failure, Phase
 from uptimeo.probes.context import ProbeContext
 from uptimeo.probes.failing import TargetError, fail
 from uptimeo.probes.network.addressing import (
@@ -35,7 +35,7 @@ async def dial(
     """A connected socket and its address. Raises TargetError for the last address that failed."""
     permitted = allowed(addresses, where.host, context)
     running: dict[asyncio.Task[socket.socket], Address] = {}
-    failure: TargetError | None = None
+    failure: Failure | None = None
     waiting = list(permitted)
     try:
         async with asyncio.timeout_at(context.deadline):
@@ -53,15 +53,15 @@ async def dial(
     finally:
         await _abandon(running)
     assert failure is not None
-    raise failure
+    raise TargetError(failure)
 
 
 async def _settle(
     running: dict["asyncio.Task[socket.socket]", Address],
-    failure: TargetError | None,
+    failure: Failure | None,
     *,
     hurry: bool,
-) -> tuple[tuple[socket.socket, Address] | None, TargetError | None]:
+) -> tuple[tuple[socket.socket, Address] | None, Failure | None]:
     """Wait for an attempt to end: the connection, or none yet and the newest failure."""
     done, _ = await asyncio.wait(
         running, timeout=_NEXT_AFTER_S if hurry else None, return_when=asyncio.FIRST_COMPLETED
@@ -69,7 +69,7 @@ async def _settle(
     for task in done:
         if isinstance(error := task.exception(), TargetError):
             del running[task]
-            failure = error
+            failure = error.failure
         elif error is not None:
             raise error
     won = next((task for task in done if task in running), None)

@@ -8,11 +8,12 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from types import TracebackType
 
 from uptimeo.domain.result import ErrorType, Phase
 from uptimeo.probes.context import ProbeContext
-from uptimeo.probes.failing import fail
+from uptimeo.probes.failing import TargetError, fail
 from uptimeo.probes.network.addressing import Endpoint, resolve
 from uptimeo.probes.network.dialling import dial
 from uptimeo.probes.network.resolver import Address
@@ -153,19 +154,44 @@ class Stream:
         self._taken += size
         return taken
 
-    @asynccontextmanager
-    async def _within(self, kind: ErrorType, what: str) -> AsyncIterator[None]:
+    def _within(self, kind: ErrorType, what: str) -> "_Step":
+        late = f"{what} not complete within {self._context.timeout_ms} ms"
+        return _Step(self.at, self._context.deadline, kind, late)
+
+
+class _Step(AbstractAsyncContextManager[None]):
+    """What waits for the server, up to the deadline; says of every error what it means.
+
+    Not made by `asynccontextmanager`, for the reason that `Timeline.phase` is not.
+    """
+
+    def __init__(self, at: str, deadline: float, kind: ErrorType, late: str) -> None:
+        self._at = at
+        self._deadline = asyncio.timeout_at(deadline)
+        self._kind = kind
+        self._late = late
+
+    async def __aenter__(self) -> None:
+        await self._deadline.__aenter__()
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
         try:
-            async with asyncio.timeout_at(self._context.deadline):
-                yield
-        except TimeoutError as error:
-            text = f"{what} not complete within {self._context.timeout_ms} ms"
-            raise fail(kind, text) from error
-        except ssl.SSLError as error:
-            # In TLS 1.3 a server says after the handshake that it wanted a certificate of ours.
-            raise fail(kind_of(error), f"TLS with {self.at} broke: {error.reason}") from error
-        except ConnectionError as error:
-            raise fail(ErrorType.CONNECTION_RESET, f"connection reset by {self.at}") from error
-        except OSError as error:
-            text = f"connection to {self.at} broke: {error.strerror}"
-            raise fail(ErrorType.PROTOCOL, text) from error
+            await self._deadline.__aexit__(kind, error, trace)
+        except TimeoutError as late:
+            raise fail(self._kind, self._late) from late
+        if isinstance(error, OSError):
+            raise _broken(error, self._at) from error
+
+
+def _broken(error: OSError, at: str) -> TargetError:
+    if isinstance(error, ssl.SSLError):
+        # In TLS 1.3 a server says after the handshake that it wanted a certificate of ours.
+        return fail(kind_of(error), f"TLS with {at} broke: {error.reason}")
+    if isinstance(error, ConnectionError):
+        return fail(ErrorType.CONNECTION_RESET, f"connection reset by {at}")
+    return fail(ErrorType.PROTOCOL, f"connection to {at} broke: {error.strerror}")

@@ -139,8 +139,18 @@ class WsSession:
             self._connection.receive_data(data)
         except RemoteProtocolError as error:
             text = f"{at} does not speak the WebSocket protocol: {error}"
-            raise fail(ErrorType.PROTOCOL, text) from error
+            raise fail(ErrorType.PROTOCOL, text) from _let_go(error)
         self._events = self._connection.events()
+
+
+def _let_go(error: RemoteProtocolError) -> RemoteProtocolError:
+    """The same; h11's error behind it forgets its traceback.
+
+    A frame of h11 in there holds that error: a cycle, and every frame of ours is in it.
+    """
+    if error.__context__ is not None:
+        error.__context__.with_traceback(None)
+    return error
 
 
 def _joined(parts: list[str | bytes]) -> str | bytes:
