@@ -1,5 +1,7 @@
 """Config rows: what agents read and what people change."""
 
+import time
+
 import pytest
 
 from uptimeo.domain.errors import FatalError
@@ -68,6 +70,30 @@ async def test_monitors_with_the_same_wishes_share_a_schedule(connection: Connec
     assert await one(connection, "SELECT string_agg(name, ';') FROM schedules") == (
         "every 60 s, 300 ms, 1000 ms"
     )
+
+
+async def test_the_five_thousandth_monitor_of_a_schedule_is_added_as_fast_as_the_first(
+    connection: Connection,
+) -> None:
+    often = NewSchedule(interval_s=60, name="often")
+
+    async def added_in(names: range) -> float:
+        began = time.perf_counter()
+        for number in names:
+            await edits.add_monitor(connection, a_monitor(f"m{number}", schedule=often))
+        return time.perf_counter() - began
+
+    async with connection.transaction():
+        await added_in(range(20))
+        first = await added_in(range(20, 40))
+        await connection.execute(
+            "INSERT INTO api_monitors (name, type, url, schedule_id)"
+            " SELECT 'n' || n, 'HTTP', url, schedule_id"
+            " FROM api_monitors, generate_series(1, 5000) n WHERE name = 'm1'"
+        )
+        last = await added_in(range(40, 60))
+
+    assert last < 5 * first
 
 
 async def test_a_disabled_or_removed_monitor_does_not_run(
