@@ -28,11 +28,8 @@ def installed(packages: Packages, tmp_path_factory: pytest.TempPathFactory) -> P
     place = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", place], check=True)
     python = place / "bin" / "python"
-    subprocess.run(
-        [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-index"]
-        + ["--no-deps", packages.wheel],
-        check=True,
-    )
+    install = (sys.executable, "-m", "pip", "--python", python, "install", "--quiet")
+    subprocess.run([*install, "--no-index", "--no-deps", packages.wheel], check=True)
     (site,) = place.glob("lib/python3.*/site-packages")
     for dependency in Path(sysconfig.get_path("platlib")).iterdir():
         if not (site / dependency.name).exists() and not dependency.name.startswith("uptimeo"):
