@@ -147,7 +147,8 @@ class Demo:
     def _read(self) -> None:
         assert self.process.stdout is not None
         for line in self.process.stdout:
-            self.lines.append(json.loads(line))
+            # What is for people, such as how to reach the server, is no JSON.
+            self.lines.append(json.loads(line) if line.startswith("{") else {"said": line})
 
 
 @contextmanager
@@ -159,6 +160,7 @@ def demo(programs: Path, variables: Mapping[str, str]) -> Iterator[Demo]:
         env=environment(variables),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
         text=True,
     )
     started = Demo(process)
