@@ -55,6 +55,14 @@ def epoch_of_commit() -> str:
     return os.environ.get("SOURCE_DATE_EPOCH") or _git("log", "-1", "--format=%ct").decode().strip()
 
 
+def epoch_of(sdist: Path) -> str:
+    """The time for which it was built."""
+    with tarfile.open(sdist) as archive:
+        first = archive.next()
+    assert first is not None
+    return str(int(first.mtime))
+
+
 def unpack_commit(into: Path) -> None:
     """The files of the last commit, and nothing else that may lie about."""
     with tarfile.open(fileobj=BytesIO(_git("archive", "--format=tar", "HEAD"))) as archive:

@@ -28,7 +28,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tests.release.build import DIST, digest, epoch_of_commit
+from tests.release.build import DIST, digest, epoch_of
 from tests.release.locks import RUNTIME
 from tests.release.project import VERSION, pythons
 
@@ -97,7 +97,7 @@ def install(python: str, place: Path) -> Path:
     python = str(place / "venv" / "bin" / "python")
     pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check"]
     built = [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", place / "built", sdist]
-    run(built, {"SOURCE_DATE_EPOCH": epoch_of_commit()}, within_s=_INSTALLED_WITHIN_S)
+    run(built, {"SOURCE_DATE_EPOCH": epoch_of(sdist)}, within_s=_INSTALLED_WITHIN_S)
     if digest(place / "built" / wheel.name) != digest(wheel):
         raise RuntimeError(f"{sdist.name} builds another wheel than {wheel.name}")
     locked = [*pip, "install", "--quiet", "--require-hashes", "-r", RUNTIME]
