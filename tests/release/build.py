@@ -63,6 +63,14 @@ def epoch_of(sdist: Path) -> str:
     return str(int(first.mtime))
 
 
+def content(sdist: Path, name: str) -> bytes:
+    """A file in an sdist."""
+    with tarfile.open(sdist) as archive:
+        file = archive.extractfile(f"{sdist.name.removesuffix('.tar.gz')}/{name}")
+        assert file is not None
+        return file.read()
+
+
 def unpack_commit(into: Path) -> None:
     """The files of the last commit, and nothing else that may lie about."""
     with tarfile.open(fileobj=BytesIO(_git("archive", "--format=tar", "HEAD"))) as archive:

@@ -3,7 +3,7 @@
 On each Python that the project promises and that is found, or on those named as arguments:
 
 1. the sdist builds the same wheel;
-2. `requirements.lock` with hashes, then the wheel; `pip check`;
+2. the `requirements.lock` in it with hashes, then the wheel; `pip check`;
 3. `uptimeo --version`, `uptimeo probe-types`;
 4. `uptimeo up --demo` for some seconds: heartbeats of every status, no exception; meanwhile
    `uptimeo migrate` and `uptimeo status`; an orderly end.
@@ -28,8 +28,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from tests.release.build import DIST, digest, epoch_of
-from tests.release.locks import RUNTIME
+from tests.release.build import DIST, content, digest, epoch_of
 from tests.release.project import VERSION, pythons
 
 _WATCHED_S = 10.0
@@ -94,17 +93,23 @@ def install(python: str, place: Path) -> Path:
     """A new environment with the locked dependencies and the wheel; returns its `bin`."""
     wheel, sdist = only("*.whl"), only("*.tar.gz")
     run([python, "-m", "venv", place / "venv"])
-    python = str(place / "venv" / "bin" / "python")
-    pip: list[str | Path] = [python, "-m", "pip", "--disable-pip-version-check"]
-    built = [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", place / "built", sdist]
-    run(built, {"SOURCE_DATE_EPOCH": epoch_of(sdist)}, within_s=_INSTALLED_WITHIN_S)
-    if digest(place / "built" / wheel.name) != digest(wheel):
-        raise RuntimeError(f"{sdist.name} builds another wheel than {wheel.name}")
-    locked = [*pip, "install", "--quiet", "--require-hashes", "-r", RUNTIME]
+    pip = (str(place / "venv" / "bin" / "python"), "-m", "pip", "--disable-pip-version-check")
+    rebuild(pip, sdist, wheel, place)
+    lock = place / "requirements.lock"
+    lock.write_bytes(content(sdist, lock.name))
+    locked = [*pip, "install", "--quiet", "--require-hashes", "-r", str(lock)]
     run(locked, within_s=_INSTALLED_WITHIN_S)
-    run([*pip, "install", "--quiet", "--no-index", "--no-deps", wheel])
+    run([*pip, "install", "--quiet", "--no-index", "--no-deps", str(wheel)])
     run([*pip, "check"])
     return place / "venv" / "bin"
+
+
+def rebuild(pip: Sequence[str], sdist: Path, wheel: Path, place: Path) -> None:
+    """Build the sdist as pip does. Raises RuntimeError if another wheel comes of it."""
+    command = [*pip, "wheel", "--quiet", "--no-deps", "--wheel-dir", str(place), str(sdist)]
+    run(command, {"SOURCE_DATE_EPOCH": epoch_of(sdist)}, within_s=_INSTALLED_WITHIN_S)
+    if digest(place / wheel.name) != digest(wheel):
+        raise RuntimeError(f"{sdist.name} builds another wheel than {wheel.name}")
 
 
 def look(programs: Path) -> None:
