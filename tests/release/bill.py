@@ -19,13 +19,13 @@ from tests.release.locks import RUNTIME
 from tests.release.project import ROOT, VERSION, requirements
 
 _READ = (sys.executable, "-W", "ignore", "-m", "cyclonedx_py", "requirements")
-_HOW = ("--spec-version", "1.6", "--output-reproducible", "--mc-type", "application")
+_HOW = ("--spec-version=1.6", "--mc-type=application", "--output-reproducible", "--no-validate")
 
 
 def bill(epoch: str) -> str:
     """The bill as JSON, the same for the same lock file; `epoch` is the time in it."""
     said = subprocess.run(
-        [*_READ, *_HOW, "--pyproject", str(ROOT / "pyproject.toml"), str(RUNTIME)],
+        [*_READ, *_HOW, f"--pyproject={ROOT / 'pyproject.toml'}", str(RUNTIME)],
         env={**os.environ, "SOURCE_DATE_EPOCH": epoch},
         stdout=subprocess.PIPE,
         check=True,

@@ -4,6 +4,7 @@ As a command: `python -m tests.release.stated v1.2.3` exits with 1 and says what
 that tag may be released.
 """
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -29,12 +30,17 @@ def versions(text: str) -> list[str]:
 
 
 def files() -> Iterator[Path]:
-    """The texts of the project; hidden folders of tools are not among them."""
-    for path in sorted(ROOT.rglob("*")):
-        inside = path.relative_to(ROOT)
-        hidden = any(part in _KEPT or part.endswith("_cache") for part in inside.parts)
-        if not hidden and path.suffix in _KINDS and str(inside) not in _MINE and path.is_file():
-            yield path
+    """The texts of the project; what tools keep beside it is not among them."""
+    for folder, folders, names in os.walk(ROOT):
+        folders[:] = [name for name in folders if not _is_of_a_tool(name)]
+        for path in (Path(folder, name) for name in names):
+            inside = str(path.relative_to(ROOT))
+            if path.suffix in _KINDS and path.name not in _KEPT and inside not in _MINE:
+                yield path
+
+
+def _is_of_a_tool(name: str) -> bool:
+    return name in _KEPT or name.endswith("_cache")
 
 
 def missing(tag: str, changelog: str) -> list[str]:

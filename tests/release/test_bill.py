@@ -30,7 +30,7 @@ def hashes(component: dict[str, Any]) -> frozenset[str]:
 
 def test_it_is_valid_by_the_schema_of_cyclonedx(text: str) -> None:
     assert faults(text) == []
-    assert faults(text.replace('"bomFormat": "CycloneDX"', '"bomFormat": "else"')) != []
+    assert faults('{"bomFormat": "CycloneDX", "specVersion": "1.6", "components": 1}') != []
 
 
 def test_it_names_each_locked_package_with_its_version_and_hashes(told: dict[str, Any]) -> None:

@@ -48,15 +48,15 @@ def steps(job: dict[str, Any]) -> str:
 
 
 @pytest.mark.parametrize(
-    ("schema", "path"),
+    ("schema", "paths"),
     [
-        *(("vendor.github-workflows", path) for path in FILES),
-        ("vendor.dependabot", ROOT / ".github" / "dependabot.yml"),
+        ("vendor.github-workflows", FILES),
+        ("vendor.dependabot", [ROOT / ".github" / "dependabot.yml"]),
     ],
-    ids=lambda value: value.name if isinstance(value, Path) else "",
+    ids=["workflows", "dependabot"],
 )
-def test_the_files_are_valid_by_their_schemas(schema: str, path: Path) -> None:
-    done = subprocess.run([*CHECK, schema, path], capture_output=True, text=True, check=False)
+def test_the_files_are_valid_by_their_schemas(schema: str, paths: list[Path]) -> None:
+    done = subprocess.run([*CHECK, schema, *paths], capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout
 
