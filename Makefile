@@ -3,7 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint check format accept bench-phases bench-db matrix soak faults lock clean
+.PHONY: run test lint check format accept bench-phases bench-db matrix soak faults \
+	dist sbom release-test lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runtime
@@ -51,6 +52,19 @@ soak: $(VENV)/.dev
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
 
+# Wheel and sdist of the last commit, in dist/; the same bytes whoever makes them.
+dist: $(VENV)/.dev
+	@$(BIN)/python -m tests.release.build
+
+# What is in it: dist/uptimeo-VERSION.cdx.json, from requirements.lock.
+sbom: $(VENV)/.dev
+	@$(BIN)/python -m tests.release.bill
+
+# What is in dist/, installed in a new environment and run, on each Python that is found. For
+# some of them: make release-test PYTHONS="python3.11 python3.14"
+release-test: dist
+	@$(BIN)/python -m tests.release.installing $(PYTHONS)
+
 # Rewrites both lock files from pyproject.toml (needs `uv`).
 lock:
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header --upgrade pyproject.toml -o requirements.lock
@@ -63,13 +77,13 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version_info; sys.exit(0 if v >= (3, 11) else "UptimeO needs Python 3.11 or newer, and $(PYTHON) is %d.%d: try make PYTHON=python3.13" % v[:2])'
 	@$(PYTHON) -m venv $(VENV)
 
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(BIN)/python
+$(VENV)/.runtime: requirements.lock pyproject.toml src/uptimeo/__init__.py | $(BIN)/python
 	@echo "Installing the locked dependencies ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(BIN)/python
+$(VENV)/.dev: requirements-dev.lock pyproject.toml src/uptimeo/__init__.py | $(BIN)/python
 	@echo "Installing the locked development dependencies ..."
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
