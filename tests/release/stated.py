@@ -14,10 +14,16 @@ from tests.release.project import ROOT, VERSION
 
 _NUMBER = r"v?(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?(?:\.(?:post|dev)\d+)?)"
 # `uptimeo 1.2.3`, `UptimeO/1.2.3`, `uptimeo:1.2.3`, `uptimeo==1.2.3`, `UPTIMEO_VERSION=1.2.3`,
-# `uptimeo-1.2.3.tar.gz`, and the label of an image.
+# `uptimeo-1.2.3.tar.gz`, and what an image is built with, labelled with and deployed by.
+_NAMES = (
+    r"\buptimeo(?:_version)?(?:\s+version)?",
+    r"\bARG\s+VERSION",
+    r"\bimage\.version",
+    r"\bnewTag",
+    r"\bkubernetes\.io/version",
+)
 _STATED = re.compile(
-    rf"(?:\buptimeo(?:_version)?(?:\s+version)?|image\.version)[\"']?(?:\s|[:=/-]){{1,3}}[\"']?{_NUMBER}",
-    re.IGNORECASE,
+    rf"(?:{'|'.join(_NAMES)})[\"']?(?:\s|[:=/-]){{1,3}}[\"']?{_NUMBER}", re.IGNORECASE
 )
 _KEPT = {".git", ".venv", "build", "dist", "__pycache__"}
 _KINDS = {".md", ".toml", ".yml", ".yaml", ".json", ".py", ".sql", ".txt", ".sh", ".service", ""}

@@ -58,6 +58,9 @@ def test_no_text_states_another_version() -> None:
         'ARG UPTIMEO_VERSION="9.8.7"',
         'LABEL org.opencontainers.image.version="9.8.7"',
         "uptimeo v9.8.7",
+        "ARG VERSION=9.8.7",
+        "    newTag: '9.8.7'",
+        "app.kubernetes.io/version: 9.8.7",
     ],
 )
 def test_a_version_is_found_however_it_is_stated(text: str) -> None:
