@@ -12,10 +12,10 @@ from rich.console import Console
 
 from uptimeo.cli.database import find_database
 from uptimeo.cli.doctor_report import doctor_report
-from uptimeo.doctor import Setup, examine
+from uptimeo.doctor import Setup, Trouble, examine
 from uptimeo.domain.errors import FatalError
 from uptimeo.domain.finding import Condition, Finding, worst
-from uptimeo.settings import Settings, read_settings
+from uptimeo.settings import Settings, read_database, read_settings
 from uptimeo.storage.database import shown
 
 _EXIT_CODES = {Condition.OK: 0, Condition.WARNING: 1, Condition.CRITICAL: 2}
@@ -48,14 +48,17 @@ def doctor(*, as_json: bool) -> None:
 
 
 def _setup(environment: Mapping[str, str]) -> Setup:
-    conninfo, local, unnamed = None, False, ""
+    conninfo, local, trouble, unnamed = None, False, Trouble.UNREADABLE, ""
     try:
+        if read_database(environment) is None:
+            trouble = Trouble.UNNAMED
         conninfo, local = find_database()
     except FatalError as error:
         unnamed = str(error)
     settings, complaint = _settings(environment, conninfo if local else None)
     return Setup(
         conninfo=conninfo,
+        trouble=trouble,
         unnamed=unnamed,
         local=local,
         settings=settings,

@@ -43,8 +43,9 @@ class DoctorReport:
             for finding in self._of(condition):
                 yield Text()
                 yield from _problem(finding, pen, width)
-        yield Text()
-        for finding in self._of(Condition.OK):
+        if good := self._of(Condition.OK):
+            yield Text()
+        for finding in good:
             yield from _good(finding, pen, width)
         yield from _unseen(self._of(Condition.UNKNOWN), pen, width)
         yield Text()

@@ -184,7 +184,7 @@ async def _notices(conninfo: str) -> Seen[bool]:
 
 async def _reached(setup: Setup) -> Connection | Unreached:
     if setup.conninfo is None:
-        return Unreached(Trouble.UNNAMED, setup.unnamed)
+        return Unreached(setup.trouble, setup.unnamed)
     if unknown := await _unknown_names(host_names(setup.conninfo)):
         return Unreached(Trouble.NAME, unknown)
     try:

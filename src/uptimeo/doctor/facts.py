@@ -26,6 +26,7 @@ class Trouble(StrEnum):
     """Why there is no connection."""
 
     UNNAMED = "unnamed"
+    UNREADABLE = "unreadable"
     NAME = "name"
     REFUSED = "refused"
     SILENT = "silent"
@@ -47,11 +48,13 @@ class Unreached:
 class Setup:
     """What the operator said.
 
-    `conninfo` None: no database is named, `unnamed` says so. `local`: it is the server of a running
-    `uptimeo up`. `settings` None: this is no host of an agent, or `complaint` says what is wrong.
+    `conninfo` None: there is `trouble` with it, which `unnamed` tells. `local`: it is the server of
+    a running `uptimeo up`. `settings` None: this is no host of an agent, or `complaint` tells why
+    it cannot be one.
     """
 
     conninfo: str | None
+    trouble: Trouble = Trouble.UNNAMED
     unnamed: str = ""
     local: bool = False
     settings: Settings | None = None

@@ -28,13 +28,13 @@ _QUESTION = b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + b"\x00\x00\x02\x00\x01
 
 async def gather(settings: Settings) -> HostFacts:
     """All of them at once; one that takes too long is `Unseen`."""
-    lock = settings.data_dir / "spool.lock"
+    lock = settings.spool_dir / "spool.lock"
     process = await seen(in_thread(lambda: proc.holder(lock)))
     agent = None if isinstance(process, Unseen) else process
     limit, ping, spool, servers, ready, commands = await asyncio.gather(
         seen(in_thread(lambda: proc.own_open_files() if agent is None else agent.open_files)),
         seen(in_thread(lambda: proc.own_rights() if agent is None else proc.rights_of(agent))),
-        seen(in_thread(lambda: spool_facts(settings.data_dir))),
+        seen(in_thread(lambda: spool_facts(settings.spool_dir))),
         seen(in_thread(_nameservers)),
         seen(_ready(settings, agent)),
         seen(in_thread(lambda: _commands(settings.exec_file))),

@@ -15,12 +15,12 @@ from uptimeo.storage.database import Connection, our_errors
 T = TypeVar("T")
 # Local to the transaction: behind a pooler the session is somebody else's a moment later.
 _BEFORE = (
-    "BEGIN READ ONLY; SET LOCAL statement_timeout = '3s'; SET LOCAL lock_timeout = '1s';"
+    "BEGIN READ ONLY; SET LOCAL statement_timeout = {:d}; SET LOCAL lock_timeout = 1000;"
     " SET LOCAL timezone = 'UTC'; "
 )
 _AFTER = "; COMMIT"
 # A statement ends before it, unless the server hangs.
-_PATIENCE_S = 4.0
+_WITHIN_MS, _PATIENCE_S = 3000, 4.0
 _MISSING = (
     psycopg.errors.UndefinedTable,
     psycopg.errors.UndefinedColumn,
@@ -38,7 +38,11 @@ class NotAllowedError(UnseenError):
 
 
 async def ask(
-    connection: Connection, query: str, kind: type[T], params: Mapping[str, Any] | None = None
+    connection: Connection,
+    query: str,
+    kind: type[T],
+    params: Mapping[str, Any] | None = None,
+    within_ms: int = _WITHIN_MS,
 ) -> list[T]:
     """The rows, each as one `kind`, whose fields are the columns. One round trip.
 
@@ -46,7 +50,7 @@ async def ask(
     when it does not answer at all: the connection is of no use then.
     """
     cursor = AsyncClientCursor(connection, row_factory=class_row(kind))
-    text = f"{_BEFORE}{query.strip()}{_AFTER}"
+    text = f"{_BEFORE.format(within_ms)}{query.strip()}{_AFTER}"
     try:
         with our_errors():
             async with asyncio.timeout(_PATIENCE_S):

@@ -12,7 +12,8 @@ from uptimeo.storage.server import ClockReading, Link, RoleFound, SchemaFound
 
 _MAX_OFFSET_S = 1.0
 _REACHING = {
-    Trouble.UNNAMED: "set DB_CONN_STRING or DB_CONN_STRING_FILE, or run `uptimeo up`",
+    Trouble.UNNAMED: "in production DB_CONN_STRING=postgresql://USER@HOST/uptimeo or its file",
+    Trouble.UNREADABLE: "correct it; expected: a libpq URI such as postgresql://USER@HOST/uptimeo",
     Trouble.NAME: "correct the host in the connection string, or this host's resolver",
     Trouble.REFUSED: (
         "start PostgreSQL, or correct host and port; listen_addresses and pg_hba.conf say who"
@@ -76,7 +77,7 @@ def _version(link: Link) -> Finding:
 
 
 def _tls(link: Link) -> Finding:
-    subject = Subject("tls", "TLS")
+    subject = Subject("tls")
     if link.encrypted:
         if link.sslmode in ("verify-full", "verify-ca"):
             return subject.ok(f"{link.tls or 'in use'}; the server's certificate is verified")
@@ -185,7 +186,4 @@ def _role(found: RoleFound, setup: Setup) -> Iterator[Finding]:
 def _person(found: RoleFound, subject: Subject, setup: Setup) -> Finding:
     if setup.settings is None:
         return subject.ok(f"{found.name} is no agent's role")
-    return subject.ok(
-        f"{found.name} is no agent's role: an agent could not run under it",
-        "as a person you see more of the installation; run it as the agent to see less",
-    )
+    return subject.ok(f"{found.name} is no agent's role: an agent could not run under it")

@@ -34,12 +34,12 @@ def findings(facts: Facts) -> Iterator[Finding]:
             database.datacenters, lambda found: _datacenter(found, place)
         )
         yield from Subject("monitors").judged(database.assigned, _assigned)
-        yield from Subject("rows", "rows on this host").judged(database.rows, _rows)
-    yield from Subject("config-errors", "config errors").judged(database.bad_rows, _bad_rows)
+        yield from Subject("rows").judged(database.rows, _rows)
+    yield from Subject("config-errors").judged(database.bad_rows, _bad_rows)
     yield from Subject("leader").judged(
-        database.leaders, lambda found: _leaders(found, database.agents)
+        database.leaders, lambda found: _leaders(found, database.agents, settings)
     )
-    yield from Subject("overlaps", "counted overlaps").judged(database.overlaps, _overlaps)
+    yield from Subject("overlaps").judged(database.overlaps, _overlaps)
     yield from Subject("agents").judged(database.agents, _agents)
     yield from Subject("peers").judged(database.agents, lambda found: _peers(found, settings))
     yield from Subject("receivers").judged(database.receiving, _receivers)
@@ -74,7 +74,7 @@ def _assigned(found: list[Assigned]) -> Iterator[Finding]:
 
 
 def _rows(found: RowsHere) -> Iterator[Finding]:
-    subject = Subject("rows", "rows on this host")
+    subject = Subject("rows")
     advice = (
         "correct the row, or this host's settings: docs/secrets.md. If the agent has other"
         " variables than this shell, run this with the agent's"
@@ -88,7 +88,7 @@ def _rows(found: RowsHere) -> Iterator[Finding]:
 
 
 def _bad_rows(found: list[BadRow]) -> Iterator[Finding]:
-    subject = Subject("config-errors", "config errors")
+    subject = Subject("config-errors")
     for row in found:
         yield subject.warning(
             row.reason, "correct the row; agents notice", f"monitor {row.id} ({row.name})"
@@ -97,7 +97,10 @@ def _bad_rows(found: list[BadRow]) -> Iterator[Finding]:
         yield subject.ok("agents could use every enabled row")
 
 
-def _leaders(found: list[Leadership], agents: Seen[list[AgentSeen]]) -> Iterator[Finding]:
+def _leaders(
+    found: list[Leadership], agents: Seen[list[AgentSeen]], settings: Settings | None
+) -> Iterator[Finding]:
+    own = None if settings is None else settings.datacenter_id
     manned = None if isinstance(agents, Unseen) else {each.datacenter_id for each in agents}
     for lease in found:
         if lease.datacenter_id == _MAINTENANCE:
@@ -111,6 +114,8 @@ def _leaders(found: list[Leadership], agents: Seen[list[AgentSeen]]) -> Iterator
             yield subject.ok(f"changes: {lease.leader} led until {span(-lease.left_s)} ago")
         elif manned is not None and lease.datacenter_id not in manned:
             yield subject.ok(f"none, and no agent runs there; last term {lease.term}")
+        elif manned is None and lease.datacenter_id != own:
+            yield subject.unknown("nobody leads; whether an agent runs there could not be seen")
         else:
             yield subject.critical(
                 f"nobody leads: nothing is checked there; last term {lease.term}",
@@ -121,7 +126,7 @@ def _leaders(found: list[Leadership], agents: Seen[list[AgentSeen]]) -> Iterator
 
 
 def _overlaps(number: int) -> Iterator[Finding]:
-    subject = Subject("overlaps", "counted overlaps")
+    subject = Subject("overlaps")
     if number:
         yield subject.critical(
             f"{number} heartbeats count that ran after their term",
@@ -205,9 +210,10 @@ def _maintenance(found: list[Leadership], agents: Seen[list[AgentSeen]]) -> Iter
         yield subject.ok(f"done by {lease.leader}")
         return
     # Who has just come, or went without a word, takes nothing over.
-    able = isinstance(agents, Unseen) or any(
-        each.runs_s > _TO_TAKE_OVER_S and each.silent_s < _SILENT_S for each in agents
-    )
+    if isinstance(agents, Unseen):
+        able = any(each.leader is not None and each.left_s >= 0 for each in found)
+    else:
+        able = any(each.runs_s > _TO_TAKE_OVER_S and each.silent_s < _SILENT_S for each in agents)
     if able:
         yield subject.warning(
             "nobody does it: partitions are neither made nor dropped, nothing is rolled up",

@@ -38,16 +38,14 @@ def findings(facts: Facts) -> Iterator[Finding]:
     host, settings = facts.host, facts.setup.settings
     if host is None or settings is None:
         return
-    yield from Subject("process", "agent on this host").judged(
-        host.process, lambda found: _process(found, settings)
-    )
+    yield from Subject("process").judged(host.process, lambda found: _process(found, settings))
     yield from Subject("ready").judged(host.ready, _ready)
     yield from Subject("ping").judged(
         host.ping, lambda found: _ping(found, facts.database.assigned)
     )
     yield from Subject("spool").judged(host.spool, _spool)
     yield from Subject("disk").judged(host.spool, lambda found: _disk(found, settings))
-    yield from Subject("open-files", "open files").judged(
+    yield from Subject("open-files").judged(
         host.open_files, lambda limit: _open_files(limit, settings)
     )
     yield from Subject("resolver").judged(host.nameservers, _resolver)
@@ -56,7 +54,7 @@ def findings(facts: Facts) -> Iterator[Finding]:
 
 
 def _process(found: Process | None, settings: Settings) -> Iterator[Finding]:
-    subject = Subject("process", "agent on this host")
+    subject = Subject("process")
     if found is None:
         yield subject.warning(
             f"none runs on {settings.data_dir}",
@@ -133,7 +131,7 @@ def _spool(found: SpoolFacts) -> Iterator[Finding]:
 
 
 def _file_system(found: SpoolFacts) -> Iterator[Finding]:
-    subject = Subject("file-system", "file system of the spool")
+    subject = Subject("file-system")
     kind, advice = found.file_system, "set UPTIMEO_DATA_DIR to a directory on a disk of this host"
     if kind in _LOST_WITH:
         yield subject.warning(f"{kind} is {_LOST_WITH[kind]}", advice)
@@ -161,7 +159,7 @@ def _disk(found: SpoolFacts, settings: Settings) -> Iterator[Finding]:
 
 
 def _open_files(limit: int, settings: Settings) -> Iterator[Finding]:
-    subject = Subject("open-files", "open files")
+    subject = Subject("open-files")
     wanted = _FILES_A_CHECK * settings.max_checks + _OTHER_FILES
     told = f"{limit}" if limit < 2**31 else "no limit"
     if limit < settings.max_checks + _OTHER_FILES:
@@ -177,7 +175,9 @@ def _open_files(limit: int, settings: Settings) -> Iterator[Finding]:
 def _resolver(found: tuple[Nameserver, ...]) -> Iterator[Finding]:
     subject = Subject("resolver")
     dead = [each.address for each in found if each.after_ms is None]
-    alive = [f"{each.address} in {each.after_ms:.0f} ms" for each in found if each.after_ms]
+    alive = [
+        f"{each.address} in {each.after_ms:.0f} ms" for each in found if each.after_ms is not None
+    ]
     if not found:
         yield subject.warning(
             "/etc/resolv.conf names no server: only names in /etc/hosts are known",
@@ -198,10 +198,10 @@ def _resolver(found: tuple[Nameserver, ...]) -> Iterator[Finding]:
 
 
 def _ops(settings: Settings) -> Iterator[Finding]:
-    subject = Subject("ops", "ops endpoint")
+    subject = Subject("ops")
     address = settings.ops_address()
     if address is None:
-        yield subject.ok("off", "UPTIMEO_OPS_LISTEN=127.0.0.1:9464 has /readyz and /metrics")
+        yield subject.ok("off")
     elif is_near(address[0]):
         yield subject.ok(f"{settings.ops_listen}, for this host alone")
     else:
@@ -212,7 +212,7 @@ def _ops(settings: Settings) -> Iterator[Finding]:
 
 
 def _exec_file(host: HostFacts, settings: Settings) -> Iterator[Finding]:
-    subject = Subject("exec-file", "commands of exec monitors")
+    subject = Subject("exec-file")
     if settings.exec_file is None:
         return
     if isinstance(host.exec_file, Unseen):

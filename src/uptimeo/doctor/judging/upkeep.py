@@ -23,14 +23,14 @@ def findings(facts: Facts) -> Iterator[Finding]:
     found = facts.database
     yield from Subject("partitions").judged(found.days_ahead, _partitions)
     yield from Subject("retention").judged(found.overdue, _overdue)
-    yield from Subject("detached", "detached partitions").judged(found.detached, _detached)
+    yield from Subject("detached").judged(found.detached, _detached)
     yield from _rolled(found)
-    yield from Subject("set-aside", "heartbeats set aside").judged(found.set_aside, _set_aside)
-    yield from Subject("unusual", "unusual heartbeats").judged(found.unusual, _unusual)
+    yield from Subject("set-aside").judged(found.set_aside, _set_aside)
+    yield from Subject("unusual").judged(found.unusual, _unusual)
     yield from Subject("roles").judged(found.mighty, _mighty)
     yield from Subject("vacuum").judged(found.vacuuming, _vacuum)
     yield from Subject("transactions").judged(found.transactions, _transactions)
-    yield from Subject("slots", "replication slots").judged(found.slots, _slots)
+    yield from Subject("slots").judged(found.slots, _slots)
 
 
 def _partitions(found: list[DaysAhead]) -> Iterator[Finding]:
@@ -63,7 +63,7 @@ def _overdue(names: list[str]) -> Iterator[Finding]:
 
 
 def _detached(names: list[str]) -> Iterator[Finding]:
-    subject = Subject("detached", "detached partitions")
+    subject = Subject("detached")
     if names:
         yield subject.warning(
             some(names), "retention leaves them alone, whatever their age: attach or DROP them"
@@ -74,7 +74,7 @@ def _detached(names: list[str]) -> Iterator[Finding]:
 
 def _rolled(found: DatabaseFacts) -> Iterator[Finding]:
     yield from Subject("rollups").judged(found.rollups, _rollups)
-    yield from Subject("rollups-agree", "rollups agree").judged(found.wrong_figures, _agree)
+    yield from Subject("rollups-agree").judged(found.wrong_figures, _agree)
 
 
 def _rollups(found: RollupLag) -> Iterator[Finding]:
@@ -90,7 +90,7 @@ def _rollups(found: RollupLag) -> Iterator[Finding]:
 
 
 def _agree(found: list[WrongFigure]) -> Iterator[Finding]:
-    subject = Subject("rollups-agree", "rollups agree")
+    subject = Subject("rollups-agree")
     if not found:
         yield subject.ok("with the heartbeats of ten minutes an hour ago")
         return
@@ -104,7 +104,7 @@ def _agree(found: list[WrongFigure]) -> Iterator[Finding]:
 
 
 def _set_aside(found: list[OddHeartbeats]) -> Iterator[Finding]:
-    subject = Subject("set-aside", "heartbeats set aside")
+    subject = Subject("set-aside")
     for each in found:
         yield subject.warning(
             _told(each),
@@ -117,7 +117,7 @@ def _set_aside(found: list[OddHeartbeats]) -> Iterator[Finding]:
 
 
 def _unusual(found: list[OddHeartbeats]) -> Iterator[Finding]:
-    subject = Subject("unusual", "unusual heartbeats")
+    subject = Subject("unusual")
     for each in found:
         yield subject.warning(
             _told(each), "SELECT * FROM unusual_heartbeats", f"unusual, {each.datacenter}"
@@ -144,7 +144,7 @@ def _vacuum(found: Vacuuming) -> Iterator[Finding]:
     subject = Subject("vacuum")
     advice = "docs/operations.md#vacuum-and-freeze"
     age = max(found.database_age, found.table_age)
-    share = f"{age / 1e6:.0f} million transactions are not frozen"
+    share = f"the oldest row that is not frozen is {age / 1e6:.1f} million transactions old"
     if age >= _ALARMING_AGE:
         yield subject.critical(
             f"{share}; PostgreSQL stops at 2100 million", f"VACUUM (FREEZE) now: {advice}"
@@ -209,6 +209,4 @@ def _slots(found: list[Slot]) -> Iterator[Finding]:
                 "bring its replica back, or SELECT pg_drop_replication_slot(name)",
             )
     if not bad:
-        yield Subject("slots", "replication slots").ok(
-            f"{len(found)} in use" if found else "there are none"
-        )
+        yield Subject("slots").ok(f"{len(found)} in use" if found else "there are none")

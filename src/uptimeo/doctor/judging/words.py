@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
+from uptimeo.doctor.checks import CHECKS
 from uptimeo.doctor.facts import Seen, T, Unseen
 from uptimeo.domain.finding import Condition, Finding
 from uptimeo.domain.text import one_line
@@ -12,11 +13,11 @@ _UNITS = ((172_800, 86_400, "days"), (7200, 3600, "h"), (120, 60, "min"), (0, 1,
 
 
 class Subject:
-    """The findings of one check, about one thing unless they name another."""
+    """The findings of one check, a name in `CHECKS`; about one thing unless they say so."""
 
     def __init__(self, check: str, what: str = "") -> None:
         self._check = check
-        self._what = what or check.replace("-", " ")
+        self._what = what or CHECKS[check].title
 
     def ok(self, value: str, advice: str = "", what: str = "") -> Finding:
         """Nothing is to be done; `advice` is worth knowing all the same."""
