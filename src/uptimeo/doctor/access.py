@@ -28,7 +28,7 @@ from uptimeo.storage import health, server
 from uptimeo.storage.changes import ChangeNotices
 from uptimeo.storage.database import Connection, connect, host_names
 from uptimeo.storage.monitors import OF_DATACENTER, MonitorRow
-from uptimeo.storage.questions import UnseenError, ask
+from uptimeo.storage.questions import NotAllowedError, UnseenError, ask
 from uptimeo.storage.secrets import sealed_for
 
 T = TypeVar("T")
@@ -153,7 +153,7 @@ async def _answers(connection: Connection, asked: Mapping[str, Question]) -> dic
             async with asyncio.timeout_at(deadline):
                 found[name] = await question(connection)
         except UnseenError as error:
-            found[name] = Unseen(str(error))
+            found[name] = Unseen(str(error), right=isinstance(error, NotAllowedError))
         except TransientError as error:
             gone = f"the database stopped answering ({error})"
             found[name] = Unseen(gone)
@@ -193,7 +193,8 @@ async def _reached(setup: Setup) -> Connection | Unreached:
     except TimeoutError:
         return Unreached(Trouble.SILENT, f"no answer within {_CONNECT_S:g} s")
     except FatalError as error:
-        return Unreached(Trouble.LOGIN, str(error))
+        unverified = "certificate cannot be verified" in str(error)
+        return Unreached(Trouble.CERTIFICATE if unverified else Trouble.LOGIN, str(error))
     except UptimeoError as error:
         text = str(error)
         found = (trouble for pattern, trouble in _TROUBLES if pattern in text)

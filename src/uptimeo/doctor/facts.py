@@ -14,9 +14,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Unseen:
-    """A fact that could not be had, and why."""
+    """A fact that could not be had, and why; `right`: for want of a right."""
 
     why: str
+    right: bool = False
 
 
 Seen: TypeAlias = T | Unseen
@@ -31,6 +32,7 @@ class Trouble(StrEnum):
     REFUSED = "refused"
     SILENT = "silent"
     LOGIN = "login"
+    CERTIFICATE = "certificate"
     FULL = "full"
     STANDBY = "standby"
     OTHER = "other"

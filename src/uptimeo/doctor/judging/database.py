@@ -24,7 +24,14 @@ _REACHING = {
         "the server hangs, or a firewall drops packets: look at the server, then at the way to it."
         " Checks go on meanwhile; if it is lost: docs/operations.md#losing-the-database"
     ),
-    Trouble.LOGIN: "correct the user, its password or the certificates of the connection string",
+    Trouble.LOGIN: (
+        "correct user, password, database or sslmode in the connection string, or let them in:"
+        " pg_hba.conf, docs/roles.md"
+    ),
+    Trouble.CERTIFICATE: (
+        "name the file of the authority that signed it, sslrootcert=FILE in the connection string;"
+        " and with sslmode=verify-full the host as the certificate names it"
+    ),
     Trouble.FULL: "raise max_connections, or end sessions that idle: see pg_stat_activity",
     Trouble.STANDBY: "name the primary in the connection string; this server takes no writes",
     Trouble.OTHER: "see what the server's log says",

@@ -8,6 +8,7 @@ from uptimeo.domain.finding import Condition, Finding
 from uptimeo.domain.text import one_line
 
 _LONGEST = 400
+_MORE = "as a person, log in under a role in uptimeo_readonly: docs/roles.md"
 _SIZES = ("kB", "MB", "GB", "TB")
 _UNITS = ((172_800, 86_400, "days"), (7200, 3600, "h"), (120, 60, "min"), (0, 1, "s"))
 
@@ -38,7 +39,7 @@ class Subject:
     def judged(self, fact: Seen[T], judge: Callable[[T], Iterable[Finding]]) -> list[Finding]:
         """What the judge says of the fact, or that it was not seen."""
         if isinstance(fact, Unseen):
-            return [self.unknown(fact.why)]
+            return [self.unknown(fact.why, _MORE if fact.right else "")]
         return list(judge(fact))
 
     def _found(self, condition: Condition, value: str, advice: str, what: str) -> Finding:
