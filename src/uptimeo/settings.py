@@ -219,6 +219,11 @@ class Settings(BaseModel):
         return next(_pairs(self.peer_listen))
 
     @property
+    def spool_dir(self) -> Path:
+        """Where heartbeats wait."""
+        return self.data_dir / "spool"
+
+    @property
     def database_variable(self) -> str:
         """The variable that says where the database is."""
         return _FILE if self.db_conn_string_file is not None else _STRING

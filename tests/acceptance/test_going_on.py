@@ -243,5 +243,6 @@ async def test_status_and_doctor_tell_who_leads_and_what_is_wrong(
     assert state[0] == 0
     assert "VA  agent-a leads since" in state[1]
     assert "standing by: agent-b" in state[1]
+    assert "0 critical, 0 warning" in good[1]
     assert (good[0], bad[0]) == (0, 1)
-    assert "odd" in bad[1]
+    assert "set aside, VA" in bad[1]

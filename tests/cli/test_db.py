@@ -117,4 +117,4 @@ def test_the_doctor_names_an_agents_role_that_may_do_too_much(conninfo: str, pre
         connection.execute(f"REVOKE uptimeo FROM {prefix}_agent_va".encode())
 
     assert f"{prefix}_agent_va" not in before.output
-    assert f"role {prefix}_agent_va  has the rights of the owner" in after.output
+    assert f"role {prefix}_agent_va\n  has the rights of the owner" in after.output

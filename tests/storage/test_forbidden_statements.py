@@ -47,6 +47,7 @@ AS_AGENT = [
     "SELECT * FROM push_signals",
     "SELECT * FROM database_roles",
     "SELECT * FROM agent_leases",
+    "SELECT holder FROM agent_leases",
     (
         "INSERT INTO api_heartbeats (executed_at, monitor_id, datacenter_id, status)"
         " VALUES (now(), 1, 1, 'up')"

@@ -3,21 +3,19 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from uuid import uuid4
 
 from tests.support.fakes import LogBook
 from uptimeo.clock import ServerClock
 from uptimeo.domain.lease import LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
-from uptimeo.domain.presence import Presence, SpoolState
 from uptimeo.leader.election import Election
 from uptimeo.leader.elector import Elector, LeaseTiming, OfflineMode
 from uptimeo.leader.maintenance import MAINTENANCE_TIMING, Chore, Maintenance
 from uptimeo.leader.news import maintenance_news
 from uptimeo.storage import health
 from uptimeo.storage.database import Connection, Pool, make_pool, one
-from uptimeo.storage.instances import InstanceStore
 from uptimeo.storage.lease import MAINTENANCE, Lease, MaintenanceLease
 from uptimeo.storage.places import register_agent
 from uptimeo.storage.reports import Reports
@@ -116,22 +114,8 @@ async def test_who_maintains_is_shown_as_no_datacenter(
     assert await Reports(connection).watches() == []
     assert await Reports(connection).states() == []
     assert await one(connection, "SELECT count(*) FROM leadership") == 0
-    bad = [f for f in await health.examine(connection, conninfo) if not f.good]
-    told = {f.subject: f.text for f in await health.examine(connection, conninfo)}
-    assert bad == []
-    assert told["maintenance"] == "done by a"
-
-
-async def test_the_doctor_says_that_nobody_maintains(
-    conninfo: str, connection: Connection, pool: Pool
-) -> None:
-    agent = await register_agent(connection, "a", DatacenterId(1))
-    board = InstanceStore(pool, DatacenterId(1), agent, datetime.now(UTC) - timedelta(minutes=5))
-    await board.report(Presence(term=None, spool=SpoolState(rows=0, bytes=0, dropped=0)))
-
-    bad = [f for f in await health.examine(connection, conninfo) if not f.good]
-
-    assert [(f.subject, f.text) for f in bad] == [("maintenance", "nobody does it")]
+    (lease_row,) = await health.leaders(connection)
+    assert (lease_row.datacenter_id, lease_row.leader) == (0, "a")
 
 
 async def test_the_lease_of_maintenance_and_those_of_datacenters_do_not_touch(

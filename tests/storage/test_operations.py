@@ -1,4 +1,4 @@
-"""Notices of changes, reports of instances, the history of leadership, the doctor."""
+"""Notices of changes, reports of instances, the history of leadership."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -6,11 +6,9 @@ from uuid import uuid4
 
 import pytest
 
-from tests.support.rollups import HOUR, add_monitor, every, insert, led_since, roll
 from uptimeo.domain.lease import LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.domain.presence import Presence, SpoolState
-from uptimeo.storage import health
 from uptimeo.storage import monitor_edits as edits
 from uptimeo.storage.changes import ChangeNotices
 from uptimeo.storage.database import Connection, Pool, one
@@ -145,69 +143,3 @@ async def test_the_newest_slot_of_each_monitor_is_known(
 
     assert slots == {monitor: newest}
     assert await HeartbeatStore(pool, DatacenterId(2)).latest_slots() == {}
-
-
-async def test_a_sound_installation_has_nothing_to_complain_of(
-    conninfo: str, connection: Connection
-) -> None:
-    findings = await health.examine(connection, conninfo)
-
-    assert [finding for finding in findings if not finding.good] == []
-    assert {finding.subject for finding in findings} >= {"clock", "notifications", "partitions"}
-
-
-async def test_the_doctor_names_what_needs_attention(
-    conninfo: str, connection: Connection, monitor: int
-) -> None:
-    await connection.execute(
-        "INSERT INTO monitor_config_errors VALUES (%s, 'url: odd')", (monitor,)
-    )
-    await connection.execute("SELECT heartbeat_set_aside(1, 'no such thing', '{}')")
-    await connection.execute("DROP TABLE " + ", ".join(await _later_partitions(connection)))
-
-    bad = {f.subject: f for f in await health.examine(connection, conninfo) if not f.good}
-
-    assert set(bad) == {"partitions", f"monitor {monitor} (m)", "set aside, datacenter 1"}
-    assert all(finding.advice for finding in bad.values())
-
-
-async def test_the_doctor_names_agents_that_do_not_hear_each_other(
-    conninfo: str, connection: Connection, pool: Pool
-) -> None:
-    long_ago = datetime.now(UTC) - timedelta(minutes=1)
-    for name, heard in (("a", 1), ("b", 0)):
-        agent = await register_agent(connection, name, VA)
-        here = Presence(term=None, spool=EMPTY, peer_address="192.0.2.1:4", peers_heard=heard)
-        await InstanceStore(pool, VA, agent, long_ago).report(here)
-
-    bad = [f for f in await health.examine(connection, conninfo) if not f.good]
-
-    assert [finding.subject for finding in bad] == ["peers of VA b"]
-    assert bad[0].text.startswith("0 of 1 other agents")
-
-
-async def _later_partitions(connection: Connection) -> list[str]:
-    cursor = await connection.execute(
-        "SELECT inhrelid::regclass::text FROM pg_inherits"
-        " WHERE inhparent = 'api_heartbeats'::regclass ORDER BY 1 DESC LIMIT 6"
-    )
-    return [name for (name,) in await cursor.fetchall()]
-
-
-async def test_the_doctor_sees_rollups_that_are_late_or_wrong(
-    conninfo: str, connection: Connection
-) -> None:
-    watched = await add_monitor(connection)
-    await led_since(connection, HOUR)
-    await insert(connection, watched, every(60, 90))
-    await connection.execute("SELECT rollup_step(5, 1)")
-    late = [f for f in await health.examine(connection, conninfo) if f.subject == "rollups"]
-    await roll(connection)
-    good = [f for f in await health.examine(connection, conninfo) if f.subject == "rollups"]
-
-    await connection.execute("UPDATE heartbeats_5m SET checks = checks + 1")
-    wrong = [f for f in await health.examine(connection, conninfo) if f.subject == "rollups"]
-
-    assert [f.good for f in late + good + wrong] == [False, True, False]
-    assert "checks of monitor" in wrong[0].text
-    assert all(f.advice for f in late + wrong)

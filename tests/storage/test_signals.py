@@ -14,7 +14,6 @@ from uptimeo.probes.base import ProbeContext
 from uptimeo.probes.push.options import PushOptions
 from uptimeo.probes.push.probe import PushProbe
 from uptimeo.storage.database import Connection, Pool
-from uptimeo.storage.health import Finding, examine
 from uptimeo.storage.signals import SignalStore
 
 TOKEN = sha256(b"token").hexdigest()
@@ -157,18 +156,3 @@ async def test_what_cannot_be_read_is_unknown_and_never_down(store: SignalStore)
     assert nowhere.failure.type is ErrorType.UNSUPPORTED
     assert other.failure.type is ErrorType.MISCONFIGURED
     assert {each.outcome for each in (away, nowhere, late, other)} == {Outcome.UNKNOWN}
-
-
-async def test_the_doctor_sees_that_nobody_listens(
-    store: SignalStore, connection: Connection, conninfo: str
-) -> None:
-    async def receivers() -> Finding:
-        findings = await examine(connection, conninfo)
-        return next(each for each in findings if each.subject == "receivers")
-
-    alone = await receivers()
-    await store.attend("a", None)
-    heard = await receivers()
-
-    assert (alone.good, heard.good) == (False, True)
-    assert "uptimeo receive" in alone.advice

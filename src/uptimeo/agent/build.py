@@ -149,7 +149,7 @@ def _shared(settings: Settings, pool: Pool) -> Shared:
 
 
 def _spool(settings: Settings) -> Spool:
-    return Spool(settings.data_dir / "spool", settings.spool_max_bytes)
+    return Spool(settings.spool_dir, settings.spool_max_bytes)
 
 
 def _emit(

@@ -22,10 +22,15 @@ def find_conninfo() -> str:
 
     Raises FatalError that says how to have either.
     """
+    return find_database()[0]
+
+
+def find_database() -> tuple[str, bool]:
+    """As `find_conninfo`, and whether it is the local server."""
     if (given := read_database(os.environ)) is not None:
         variable, text = given
         try:
-            return connection_string(text, _application())
+            return connection_string(text, _application()), False
         except FatalError as error:
             raise FatalError(f"{variable}: {error}") from error
     directory = default_data_dir(os.environ)
@@ -35,7 +40,7 @@ def find_conninfo() -> str:
             "there is no database: set DB_CONN_STRING, or start one with `uptimeo up`"
             f" (none runs in {directory})"
         )
-    return connection_string(server.conninfo, _application())
+    return connection_string(server.conninfo, _application()), True
 
 
 def _application() -> str:

@@ -102,6 +102,14 @@ def shown(conninfo: str) -> str:
     return f"{host}:{port}/{name}"
 
 
+def host_names(conninfo: str) -> list[str]:
+    """The hosts that libpq would look up; none for sockets and where addresses are given."""
+    given = conninfo_to_dict(conninfo)
+    if given.get("hostaddr"):
+        return []
+    return [h for h in str(given.get("host") or "").split(",") if h and h[0] not in "/@"]
+
+
 async def connect(conninfo: str) -> Connection:
     """One autocommit connection, safe behind a transaction pooler (nothing is prepared).
 

@@ -1,323 +1,291 @@
-"""What can be examined from the side of the database?"""
+"""How is the installation, as its tables tell it? Questions that change nothing.
 
-import time
+Each raises as `uptimeo.storage.questions.ask` does.
+"""
+
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 
-from uptimeo.domain.errors import UptimeoError
-from uptimeo.storage.changes import ChangeNotices
-from uptimeo.storage.database import Connection, one, our_errors
-from uptimeo.storage.partitions import states
-from uptimeo.storage.rollups import differences
+from uptimeo.storage.database import Connection
+from uptimeo.storage.questions import ask, asked_one
 
-_MIN_DAYS_AHEAD = 3
-_MAX_OFFSET_S = 1.0
-_SILENT_S = 30
-_SAMPLES = 5
-
+# A datacenter where an agent ever led or runs; 0 is the whole installation.
+_LEADERS = """
+SELECT coalesce(d.code, 'maintenance') AS datacenter, l.datacenter_id, l.holder_name AS leader,
+       l.term, extract(epoch FROM l.expires_at - clock_timestamp())::float8 AS left_s
+FROM agent_leases l LEFT JOIN datacenters d ON d.id = l.datacenter_id ORDER BY l.datacenter_id
+"""
+_AGENTS = """
+SELECT d.code AS datacenter, a.name, a.datacenter_id,
+       extract(epoch FROM clock_timestamp() - i.last_seen)::float8 AS silent_s,
+       extract(epoch FROM clock_timestamp() - i.started_at)::float8 AS runs_s,
+       i.version, i.spool_rows AS waiting, i.dropped, i.peers_heard,
+       i.peer_address IS NOT NULL AS can_be_asked
+FROM agent_instances i JOIN agents a ON a.id = i.agent_id
+JOIN datacenters d ON d.id = a.datacenter_id ORDER BY d.id, a.name
+"""
+_OVERLAPS = "SELECT count(*) AS number FROM leadership_overlaps WHERE counted"
+_DAYS_AHEAD = """
+SELECT parent, partition_days_ahead(parent) AS days_ahead FROM partition_plans ORDER BY parent
+"""
 # Somebody who reads without end, or a view on a partition, keeps retention from its work.
 _OVERDUE = """
-SELECT string_agg(b.partition, ', ' ORDER BY b.partition)
+SELECT b.partition AS name
 FROM partition_plans p CROSS JOIN LATERAL partition_bounds(p.parent) b
-WHERE b.hi < clock_timestamp() - make_interval(hours => 24 * (p.keep_days + 2))
+WHERE b.hi < clock_timestamp() - make_interval(hours => 24 * (p.keep_days + 2)) ORDER BY 1
 """
 # A table that was taken out of its parent by hand: nobody but a person knows what it is for.
 _DETACHED = """
-SELECT string_agg(c.relname, ', ' ORDER BY c.relname)
+SELECT c.relname AS name
 FROM partition_plans p JOIN pg_class c ON c.relname ~ ('^' || p.parent || '_[0-9]{8}$')
 WHERE c.relkind = 'r' AND NOT c.relispartition
-  AND c.oid = to_regclass(quote_ident(c.relname))
+  AND c.oid = to_regclass(quote_ident(c.relname)) ORDER BY 1
 """
-_MAINTAINER = """
-SELECT holder_name, expires_at > clock_timestamp() - interval '1 minute'
-FROM agent_leases WHERE datacenter_id = 0 AND holder IS NOT NULL
+# How late the roller is where it is latest.
+_ROLLUPS = """
+SELECT extract(epoch FROM clock_timestamp() - min(rolled_until))::float8 AS behind_s,
+       (SELECT count(*) FROM rollup_dirty d WHERE d.level = 5 AND d.bucket < min(p.rolled_until))
+           AS marked
+FROM rollup_progress p WHERE level = 5
 """
-# Long enough to have taken the lease over.
-_AGENTS = """
-SELECT count(*) FROM agent_instances WHERE last_seen > clock_timestamp() - interval '30 s'
-  AND started_at < clock_timestamp() - interval '2 minutes'
+# Five minutes of an hour ago, and the hour they are in if it is whole: little work, and enough.
+_DIFFERENCES = """
+SELECT level, datacenter_id, bucket, monitor_id, what, raw, rolled
+FROM rollup_differences(now() - interval '60 minutes', now() - interval '50 minutes') LIMIT 1000
 """
 _SET_ASIDE = """
-SELECT datacenter_id, reason, count(*), max(received_at) FROM api_heartbeats_set_aside
-GROUP BY 1, 2 ORDER BY 4 DESC
+SELECT coalesce(datacenter, datacenter_id::text, '?') AS datacenter, kind,
+       sum(rows)::bigint AS number, max(last_received) AS last_at
+FROM set_aside_heartbeats GROUP BY 1, 2 ORDER BY 4 DESC LIMIT 20
+"""
+_UNUSUAL = """
+SELECT coalesce(datacenter, datacenter_id::text, '?') AS datacenter, kind,
+       sum(rows)::bigint AS number, max(last_at) AS last_at
+FROM unusual_heartbeats WHERE kind NOT LIKE 'set aside%' AND last_at > now() - interval '7 days'
+GROUP BY 1, 2 ORDER BY 4 DESC LIMIT 20
 """
 _BAD_ROWS = """
 SELECT m.id, m.name, e.reason FROM monitor_config_errors e
 JOIN api_monitors m ON m.id = e.monitor_id WHERE m.enabled ORDER BY m.id
 """
-_COUNTED_OVERLAPS = "SELECT count(*) FROM leadership_overlaps WHERE counted"
-_INSTANCES = """
-SELECT d.code, a.name, extract(epoch FROM clock_timestamp() - i.last_seen)::int AS silent_s,
-       i.spool_rows, i.dropped
-FROM agent_instances i JOIN agents a ON a.id = i.agent_id
-JOIN datacenters d ON d.id = a.datacenter_id ORDER BY d.id, a.name
-"""
-# Only those that run now, and say where they can be asked, can be expected to hear each other.
-_UNHEARD = """
-SELECT d.code, a.name, i.peers_heard, i.others FROM (
-    SELECT *, count(*) OVER (PARTITION BY datacenter_id) - 1 AS others
-    FROM agent_instances JOIN agents ON id = agent_id
-    WHERE last_seen > clock_timestamp() - interval '30 s' AND peer_address IS NOT NULL
-      AND started_at < clock_timestamp() - interval '30 s') i
-JOIN agents a ON a.id = i.agent_id JOIN datacenters d ON d.id = a.datacenter_id
-WHERE i.peers_heard < i.others ORDER BY d.id, a.name
-"""
-_LEADERLESS = """
-SELECT string_agg(d.code, ', ' ORDER BY d.id) FROM datacenters d
-JOIN agent_leases l ON l.datacenter_id = d.id
-WHERE (l.holder IS NULL OR l.expires_at < clock_timestamp() - interval '10 s')
-  AND EXISTS (SELECT FROM agent_instances i JOIN agents a ON a.id = i.agent_id
-              WHERE a.datacenter_id = d.id)
-"""
 _RECEIVERS = """
-SELECT count(*) FILTER (WHERE seen_at > clock_timestamp() - interval '15 seconds'),
-       (SELECT count(*) FROM api_monitors WHERE enabled AND upper(type) = 'PUSH')
+SELECT count(*) FILTER (WHERE seen_at > clock_timestamp() - interval '15 seconds') AS listening,
+       (SELECT count(*) FROM api_monitors WHERE enabled AND upper(type) = 'PUSH') AS monitors
 FROM push_receiving
 """
-
-
-# How late the roller is where it is latest. One is late when its run has been missed a few times.
-_ROLLUPS = """
-SELECT extract(epoch FROM clock_timestamp() - min(rolled_until))::int,
-       (SELECT count(*) FROM rollup_dirty d WHERE d.level = 5 AND d.bucket < min(p.rolled_until))
-FROM rollup_progress p WHERE level = 5
-"""
-_ROLLED_LATE_S = 1800
-
 _MIGHTY = """
 SELECT * FROM (
-    SELECT d.role_name, concat_ws(', ', CASE WHEN r.rolsuper THEN 'is a superuser' END,
+    SELECT d.role_name AS name, concat_ws(', ', CASE WHEN r.rolsuper THEN 'is a superuser' END,
         CASE WHEN r.rolbypassrls THEN 'bypasses row-level security' END,
         CASE WHEN r.rolcreaterole THEN 'may make roles' END,
         CASE WHEN pg_has_role(r.oid, c.relowner, 'USAGE') AND NOT r.rolsuper
             THEN 'has the rights of the owner of the tables' END) AS rights
     FROM database_roles d JOIN pg_roles r ON r.rolname = d.role_name
     JOIN pg_class c ON c.oid = to_regclass('api_monitors')) x
-WHERE rights <> '' ORDER BY role_name
+WHERE rights <> '' ORDER BY name
 """
+_ASSIGNED = """
+SELECT lower(m.type) AS type, count(*) AS number FROM api_monitors m
+WHERE m.enabled AND (
+    NOT EXISTS (SELECT FROM datacenter_monitors d WHERE d.monitor_id = m.id)
+    OR EXISTS (SELECT FROM datacenter_monitors d
+               WHERE d.monitor_id = m.id AND d.datacenter_id = %(datacenter)s))
+GROUP BY 1 ORDER BY 1
+"""
+_DATACENTERS = "SELECT id, code FROM datacenters ORDER BY id"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """One examination: what it was about, what came of it, and if need be what to do."""
+class Leadership:
+    """A lease; `left_s` below 0: it ran out that long ago. `leader` None: it was given back."""
 
-    subject: str
-    good: bool
-    text: str
-    advice: str = ""
-
-
-async def examine(connection: Connection, conninfo: str) -> list[Finding]:
-    """Every examination, in the order in which a person would ask."""
-    with our_errors():
-        return [
-            await _clock(connection),
-            await _notices(conninfo),
-            await _partitions(connection),
-            await _maintenance(connection),
-            await _overlaps(connection),
-            await _leaders(connection),
-            *await _instances(connection),
-            *await _unheard(connection),
-            *await _rollups(connection),
-            *await _receivers(connection),
-            *await _overdue(connection),
-            *await _detached(connection),
-            *await _mighty(connection),
-            *await _bad_rows(connection),
-            *await _set_aside(connection),
-        ]
+    datacenter: str
+    datacenter_id: int
+    leader: str | None
+    term: int
+    left_s: float
 
 
-async def _clock(connection: Connection) -> Finding:
-    """The offset of the fastest of a few questions, which waited least on the way."""
-    samples = []
-    for _ in range(_SAMPLES):
-        before, started = time.time(), time.perf_counter()
-        server = await one(connection, "SELECT extract(epoch FROM clock_timestamp())::float8")
-        trip = time.perf_counter() - started
-        samples.append((trip, float(server) - before - trip / 2))
-    trip, offset = min(samples)
-    side = "behind" if offset > 0 else "ahead of"
-    text = f"this host is {abs(offset) * 1000:.0f} ms {side} the database"
-    advice = (
-        "" if abs(offset) < _MAX_OFFSET_S else "run NTP on both; agents use the database's clock"
-    )
-    return Finding(
-        subject="clock",
-        good=not advice,
-        text=f"{text}, round trip {trip * 1000:.1f} ms",
-        advice=advice,
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentSeen:
+    """An agent as it reported itself last."""
+
+    datacenter: str
+    name: str
+    datacenter_id: int
+    silent_s: float
+    runs_s: float
+    version: str
+    waiting: int
+    dropped: int
+    peers_heard: int | None
+    can_be_asked: bool
 
 
-async def _notices(conninfo: str) -> Finding:
-    notices = ChangeNotices(conninfo)
-    try:
-        await notices.listen()
-    except UptimeoError as error:
-        return Finding(subject="notifications", good=False, text=f"cannot be tried: {error}")
-    finally:
-        await notices.aclose()
-    if notices.work:
-        return Finding(subject="notifications", good=True, text="arrive")
-    advice = "a transaction pooler swallows them: agents poll; connect directly to be faster"
-    return Finding(subject="notifications", good=False, text="do not arrive", advice=advice)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """How many."""
+
+    number: int
 
 
-async def _partitions(connection: Connection) -> Finding:
-    short = [s for s in await states(connection) if s.days_ahead < _MIN_DAYS_AHEAD]
-    if not short:
-        text = f"every table has room for {_MIN_DAYS_AHEAD} days after today and more"
-        return Finding(subject="partitions", good=True, text=text)
-    told = (f"{s.parent} for {max(0, s.days_ahead)} days after today" for s in short)
-    advice = "the agent that maintains makes them; see chore_failed in its log"
-    return Finding(
-        subject="partitions", good=False, text=f"ready only: {', '.join(told)}", advice=advice
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DaysAhead:
+    """For how many whole days after today a table has room; -1: not even today."""
+
+    parent: str
+    days_ahead: int
 
 
-async def _maintenance(connection: Connection) -> Finding:
-    row = await (await connection.execute(_MAINTAINER)).fetchone()
-    if row is not None and row[1]:
-        return Finding(subject="maintenance", good=True, text=f"done by {row[0]}")
-    if not await one(connection, _AGENTS):
-        return Finding(subject="maintenance", good=True, text="waits for an agent to run")
-    advice = "any agent takes it within a minute; look at their logs"
-    return Finding(subject="maintenance", good=False, text="nobody does it", advice=advice)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Name:
+    """What a table is called."""
+
+    name: str
 
 
-async def _overdue(connection: Connection) -> list[Finding]:
-    names = await one(connection, _OVERDUE)
-    if names is None:
-        return []
-    advice = (
-        "see retention_delayed and chore_failed in the logs, and xact_start in pg_stat_activity"
-    )
-    text = f"too old and still there: {names}"
-    return [Finding(subject="retention", good=False, text=text, advice=advice)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RollupLag:
+    """How late the roller is; `behind_s` None: nothing was ever to be rolled up."""
+
+    behind_s: float | None
+    marked: int
 
 
-async def _detached(connection: Connection) -> list[Finding]:
-    names = await one(connection, _DETACHED)
-    if names is None:
-        return []
-    advice = "retention leaves them alone: attach or DROP them"
-    text = f"not attached: {names}"
-    return [Finding(subject="detached partitions", good=False, text=text, advice=advice)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WrongFigure:
+    """A figure of a bucket that is not what its heartbeats say."""
+
+    level: int
+    datacenter_id: int
+    bucket: datetime
+    monitor_id: int
+    what: str
+    raw: str | None
+    rolled: str | None
 
 
-async def _overlaps(connection: Connection) -> Finding:
-    counted = int(await one(connection, _COUNTED_OVERLAPS))
-    text = "no heartbeat was counted after its term" if not counted else f"{counted} were counted"
-    advice = "" if not counted else "SELECT * FROM leadership_overlaps WHERE counted; report it"
-    return Finding(subject="leadership", good=not counted, text=text, advice=advice)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OddHeartbeats:
+    """So many rows of one kind."""
+
+    datacenter: str
+    kind: str
+    number: int
+    last_at: datetime
 
 
-async def _leaders(connection: Connection) -> Finding:
-    missing = await one(connection, _LEADERLESS)
-    if missing is None:
-        return Finding(subject="leaders", good=True, text="every datacenter with agents has one")
-    advice = "look at the logs of their agents"
-    return Finding(subject="leaders", good=False, text=f"nobody leads in {missing}", advice=advice)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BadRow:
+    """A monitor whose row an agent could not use."""
+
+    id: int
+    name: str
+    reason: str
 
 
-async def _instances(connection: Connection) -> list[Finding]:
-    rows = await (await connection.execute(_INSTANCES)).fetchall()
-    return [
-        Finding(
-            subject=f"agent {code} {name}",
-            good=silent < _SILENT_S and not dropped,
-            text=f"seen {silent} s ago, {waiting} heartbeats wait, {dropped} dropped",
-            advice="" if silent < _SILENT_S else "it is stopped, or cut off from the database",
-        )
-        for code, name, silent, waiting, dropped in rows
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receiving:
+    """How many receivers listen, for how many monitors of jobs."""
+
+    listening: int
+    monitors: int
 
 
-async def _unheard(connection: Connection) -> list[Finding]:
-    rows = await (await connection.execute(_UNHEARD)).fetchall()
-    advice = (
-        "let them reach each other over UDP; UPTIMEO_PEER_LISTEN=host:port sets where."
-        " Otherwise a leader cut off from the database goes on while another takes over"
-    )
-    return [
-        Finding(
-            subject=f"peers of {code} {name}",
-            good=False,
-            text=f"{heard} of {others} other agents of its datacenter answer it",
-            advice=advice,
-        )
-        for code, name, heard, others in rows
-    ]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MightyRole:
+    """A role of ours that may do more than `uptimeo db roles` gave it."""
+
+    name: str
+    rights: str
 
 
-async def _receivers(connection: Connection) -> list[Finding]:
-    """Nothing to say where no job is awaited."""
-    row = await (await connection.execute(_RECEIVERS)).fetchone()
-    listening, monitors = row or (0, 0)
-    if not monitors:
-        return []
-    advice = "" if listening else "start `uptimeo receive`; until then these monitors are unknown"
-    text = f"{listening} take signals for {monitors} push monitors"
-    return [Finding(subject="receivers", good=bool(listening), text=text, advice=advice)]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assigned:
+    """How many enabled monitors of one type run in the datacenter."""
+
+    type: str
+    number: int
 
 
-async def _rollups(connection: Connection) -> list[Finding]:
-    """Nothing to say before there is a leader or a heartbeat.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Datacenter:
+    """One that is in the table."""
 
-    Raw against rolled is looked at in five minutes of an hour ago: enough to see a fault, and
-    little work.
-    """
-    row = await (await connection.execute(_ROLLUPS)).fetchone()
-    behind, again = row or (None, 0)
-    if behind is None:
-        return []
-    late = behind > _ROLLED_LATE_S
-    sample = datetime.now(UTC) - timedelta(hours=1)
-    wrong = await differences(connection, sample, sample + timedelta(minutes=10), limit=1000)
-    text = f"{behind} s behind, {again} buckets to be rolled up again"
-    advice = "agents roll up; see rollups_behind in their logs" if late else ""
-    if wrong:
-        first = wrong[0]
-        text = (
-            f"{len(wrong)} figures differ: {first.what} of monitor {first.monitor}, bucket"
-            f" {first.bucket.astimezone(UTC):%Y-%m-%d %H:%M}Z, is {first.rolled}, not {first.raw}"
-        )
-        advice = "SELECT * FROM rollup_differences(now() - interval '2 hours', now()); report it"
-    return [Finding(subject="rollups", good=not (late or wrong), text=text, advice=advice)]
+    id: int
+    code: str
 
 
-async def _bad_rows(connection: Connection) -> list[Finding]:
-    rows = await (await connection.execute(_BAD_ROWS)).fetchall()
-    advice = "correct the row; agents notice"
-    return [
-        Finding(subject=f"monitor {key} ({name})", good=False, text=reason, advice=advice)
-        for key, name, reason in rows
-    ]
+async def leaders(connection: Connection) -> list[Leadership]:
+    """Every lease, that of maintenance (datacenter 0) first."""
+    return await ask(connection, _LEADERS, Leadership)
 
 
-async def _mighty(connection: Connection) -> list[Finding]:
-    """Roles that may do more than `uptimeo db roles` gave them."""
-    rows = await (await connection.execute(_MIGHTY)).fetchall()
-    advice = "take that from it: ALTER ROLE or REVOKE; see docs/roles.md"
-    return [
-        Finding(subject=f"role {name}", good=False, text=rights, advice=advice)
-        for name, rights in rows
-    ]
+async def agents(connection: Connection) -> list[AgentSeen]:
+    """Every agent that has not stopped in order."""
+    return await ask(connection, _AGENTS, AgentSeen)
 
 
-async def _set_aside(connection: Connection) -> list[Finding]:
-    rows = await (await connection.execute(_SET_ASIDE)).fetchall()
-    advice = (
-        "SELECT * FROM api_heartbeats_set_aside; delete what was looked at; it goes after 90 days"
-    )
-    return [
-        Finding(
-            subject=f"set aside, datacenter {datacenter}",
-            good=False,
-            text=f"{count} heartbeats, last {last.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z: {reason}",
-            advice=advice,
-        )
-        for datacenter, reason, count, last in rows
-    ]
+async def counted_overlaps(connection: Connection) -> int:
+    """How many heartbeats count though they ran after their term; must be none."""
+    return (await asked_one(connection, _OVERLAPS, Number)).number
+
+
+async def days_ahead(connection: Connection) -> list[DaysAhead]:
+    """Every table that is cut by time."""
+    return await ask(connection, _DAYS_AHEAD, DaysAhead)
+
+
+async def overdue(connection: Connection) -> list[str]:
+    """Partitions that retention should have dropped two days ago."""
+    return [row.name for row in await ask(connection, _OVERDUE, Name)]
+
+
+async def detached(connection: Connection) -> list[str]:
+    """Tables that once were partitions."""
+    return [row.name for row in await ask(connection, _DETACHED, Name)]
+
+
+async def rollup_lag(connection: Connection) -> RollupLag:
+    """How late the roller is."""
+    return await asked_one(connection, _ROLLUPS, RollupLag)
+
+
+async def wrong_figures(connection: Connection) -> list[WrongFigure]:
+    """Where raw and rolled disagree, in a small sample."""
+    return await ask(connection, _DIFFERENCES, WrongFigure)
+
+
+async def set_aside(connection: Connection) -> list[OddHeartbeats]:
+    """What was set aside and not deleted since, the latest first."""
+    return await ask(connection, _SET_ASIDE, OddHeartbeats)
+
+
+async def unusual(connection: Connection) -> list[OddHeartbeats]:
+    """What was stored in the last week though it was not due, the latest first."""
+    return await ask(connection, _UNUSUAL, OddHeartbeats)
+
+
+async def bad_rows(connection: Connection) -> list[BadRow]:
+    """Enabled monitors whose rows agents could not use."""
+    return await ask(connection, _BAD_ROWS, BadRow)
+
+
+async def receiving(connection: Connection) -> Receiving:
+    """Who listens for signals, and for how many monitors."""
+    return await asked_one(connection, _RECEIVERS, Receiving)
+
+
+async def mighty_roles(connection: Connection) -> list[MightyRole]:
+    """Roles of ours with rights that they should not have."""
+    return await ask(connection, _MIGHTY, MightyRole)
+
+
+async def assigned(connection: Connection, datacenter: int) -> list[Assigned]:
+    """The enabled monitors of a datacenter by type."""
+    return await ask(connection, _ASSIGNED, Assigned, {"datacenter": datacenter})
+
+
+async def datacenters(connection: Connection) -> list[Datacenter]:
+    """Every datacenter by id."""
+    return await ask(connection, _DATACENTERS, Datacenter)

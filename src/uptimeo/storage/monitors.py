@@ -20,11 +20,11 @@ SELECT m.id, m.name, m.type, m.method, m.url, m.headers, m.body, m.options, m.en
        s.thresholds_critical AS critical_ms, s.include_response_body AS keep_body
 FROM api_monitors m LEFT JOIN schedules s ON s.id = m.schedule_id
 """
-_OF_DATACENTER = f"""{COLUMNS}
+OF_DATACENTER = f"""{COLUMNS}
 WHERE m.enabled AND (
     NOT EXISTS (SELECT FROM datacenter_monitors d WHERE d.monitor_id = m.id)
     OR EXISTS (SELECT FROM datacenter_monitors d
-               WHERE d.monitor_id = m.id AND d.datacenter_id = %s))
+               WHERE d.monitor_id = m.id AND d.datacenter_id = %(datacenter)s))
 ORDER BY m.id
 """
 _NOTE_ERRORS = "SELECT config_errors_note(%s, %s, %s)"
@@ -67,7 +67,7 @@ class MonitorStore:
         """The enabled monitors that run in the datacenter, by id."""
         async with borrowed(self._pool) as connection:
             cursor = connection.cursor(row_factory=class_row(MonitorRow))
-            await cursor.execute(_OF_DATACENTER, (self._datacenter,))
+            await cursor.execute(OF_DATACENTER, {"datacenter": self._datacenter})
             return await cursor.fetchall()
 
     async def sealed(self, names: Collection[str]) -> list[SealedSecret]:

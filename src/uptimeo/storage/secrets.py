@@ -3,6 +3,7 @@
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from psycopg.rows import class_row
 
@@ -13,7 +14,7 @@ from uptimeo.storage.database import Connection, one, our_errors
 
 _COLUMNS = "SELECT name, datacenter_id, key_id, nonce, ciphertext FROM secrets"
 _NAMED = f"""{_COLUMNS}
-WHERE name = ANY(%s) AND (datacenter_id IS NULL OR datacenter_id = %s)
+WHERE name = ANY(%(names)s) AND (datacenter_id IS NULL OR datacenter_id = %(datacenter)s)
 ORDER BY name, datacenter_id NULLS FIRST
 """
 _LOCKED = f"{_COLUMNS} ORDER BY name, datacenter_id FOR UPDATE"
@@ -50,8 +51,16 @@ async def sealed_secrets(
 ) -> list[SealedSecret]:
     """The rows of these names for the datacenter and for all of them; raises errors of psycopg."""
     cursor = connection.cursor(row_factory=class_row(SealedSecret))
-    await cursor.execute(_NAMED.encode(), (list(names), datacenter))
+    query, given = sealed_for(names, datacenter)
+    await cursor.execute(query.encode(), given)
     return await cursor.fetchall()
+
+
+def sealed_for(
+    names: Collection[str], datacenter: DatacenterId | int | None
+) -> tuple[str, dict[str, Any]]:
+    """The query for these rows, for who asks in another way, and its parameters."""
+    return _NAMED, {"names": list(names), "datacenter": datacenter}
 
 
 async def put_secret(connection: Connection, sealed: SealedSecret) -> None:

@@ -43,6 +43,8 @@ TO {agents};
 GRANT SELECT ON api_monitors, schedules, datacenter_monitors, secrets, push_receiving,
     partition_plans
 TO {agents};
+-- Who leads, for `uptimeo doctor`; not by which id, which is as good as the lease.
+GRANT SELECT (datacenter_id, term, holder_name, expires_at) ON agent_leases TO {agents};
 
 -- Of the configuration, an agent sees what is its own. Others see what they were granted.
 ALTER TABLE api_monitors ENABLE ROW LEVEL SECURITY;
