@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.postgres import local_server
 from tests.support.servers import Address, answering, response, serve
 from uptimeo.storage import schema
 from uptimeo.storage.local import LocalServer
@@ -53,7 +54,7 @@ def server() -> Iterator[LocalServer]:
     """A server of the test's own, running and migrated, that the test may stop and start."""
     directory = Path(tempfile.mkdtemp(prefix="uptimeo-outage-"))
     directory.chmod(0o711)
-    local = LocalServer(directory, ("fsync=off",))
+    local = local_server(directory, ("fsync=off",))
     local.start()
     schema.migrate(local.conninfo)
     yield local

@@ -168,6 +168,7 @@ async def test_while_the_database_is_away_jobs_hear_so_and_the_gap_is_kept(
         assert await receiver.ping("/fail") == 503
         await receiver.process.event("receiver_unready")
         assert (await receiver.call("/health")).status == 503
+        assert (await receiver.call("/alive")).status == 200
         server.start()
         await receiver.process.event("receiver_ready")
         assert await receiver.ping("/7") == 200

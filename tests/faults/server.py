@@ -11,8 +11,8 @@ from typing import TypeVar
 
 import psycopg
 
+from tests.support.postgres import local_server
 from uptimeo.domain.errors import FatalError
-from uptimeo.storage.local import LocalServer
 
 _GONE_S = 15.0
 
@@ -30,7 +30,7 @@ class Server:
         self, directory: Path, *, options: Sequence[str] = (), hba: Sequence[str] = ()
     ) -> None:
         self._data = directory / "postgres"
-        self._local = LocalServer(directory, options)
+        self._local = local_server(directory, options)
         self._hba = tuple(hba)
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="server")
         self.dsn = self._local.conninfo

@@ -33,7 +33,7 @@ def server(options: Sequence[str] = _FAST) -> Iterator[str]:
     # Not pytest's own directory: the server's user must be able to enter it.
     directory = Path(tempfile.mkdtemp(prefix="uptimeo-test-"))
     directory.chmod(0o711)
-    local = LocalServer(directory, options)
+    local = local_server(directory, options)
     local.start()
     _let_in_as_anyone(directory, local.conninfo)
     try:
@@ -41,6 +41,12 @@ def server(options: Sequence[str] = _FAST) -> Iterator[str]:
     finally:
         local.stop()
         shutil.rmtree(directory)
+
+
+def local_server(directory: Path, options: Sequence[str] = ()) -> LocalServer:
+    """A server on that directory: of the programs in UPTIMEO_TEST_PG_BIN, or of the wheel."""
+    given = os.environ.get("UPTIMEO_TEST_PG_BIN")
+    return LocalServer(directory, options, Path(given).absolute().parent if given else None)
 
 
 def _let_in_as_anyone(directory: Path, conninfo: str) -> None:

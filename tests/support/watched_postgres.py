@@ -15,8 +15,8 @@ from pathlib import Path
 
 import psycopg
 
+from tests.support.postgres import local_server
 from tests.support.servers import HOST, serve
-from uptimeo.storage.local import LocalServer
 
 _SSL_REQUEST = bytes.fromhex("0000000804d2162f")
 _RULES = """
@@ -80,7 +80,7 @@ def watched_postgres() -> Iterator[Watched]:
     directory.chmod(0o711)
     (directory / "hba.conf").write_text(_RULES)
     options = ("fsync=off", f"listen_addresses={host}", f"hba_file={directory / 'hba.conf'}")
-    local = LocalServer(directory, options)
+    local = local_server(directory, options)
     local.start()
     try:
         with psycopg.connect(local.conninfo, autocommit=True) as connection:

@@ -85,11 +85,15 @@ class Operation:
         return loops
 
 
-def operate(settings: Settings, agent: Agent, log: Log) -> Operation | None:
+def vitals_of(settings: Settings, agent: Agent) -> Vitals:
+    """What looks at that agent, for whoever asks."""
+    return Vitals(agent=agent, patience_s=settings.lease_ttl_s + _PATIENCE_S)
+
+
+def operate(settings: Settings, agent: Agent, vitals: Vitals, log: Log) -> Operation | None:
     """Join them; None if nobody may ask."""
     if (address := settings.ops_address()) is None:
         return None
-    vitals = Vitals(agent=agent, patience_s=settings.lease_ttl_s + _PATIENCE_S)
     calibration = _calibration(settings, agent.registry, log)
     accounts = Accounts(results=agent.results, flushes=agent.flushes, calibration=calibration)
     exposition = Exposition(

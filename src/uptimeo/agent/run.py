@@ -9,9 +9,11 @@ from typing import Any
 
 from uptimeo import __version__
 from uptimeo.agent.build import Agent, build
-from uptimeo.agent.operate import Operation, operate
+from uptimeo.agent.operate import Vitals, operate, vitals_of
 from uptimeo.agent.start import Welcome, introduce, naming
+from uptimeo.agent.supervision import WAITING, condition
 from uptimeo.catalog.sealing import KeyRing
+from uptimeo.service_manager import ServiceManager
 from uptimeo.settings import Settings
 from uptimeo.storage.database import connection_string
 from uptimeo.tasks import cancel_all
@@ -25,14 +27,21 @@ _FAREWELL_S = 0.4
 _PATIENCE_S = 0.5
 
 
-async def run_agent(settings: Settings, log_for: Callable[[str], Log]) -> None:
+async def run_agent(
+    settings: Settings, log_for: Callable[[str], Log], manager: ServiceManager | None = None
+) -> None:
     """Run until SIGTERM or SIGINT, then stop in order. `log_for` takes the datacenter's code.
+
+    The service manager, if there is one, is told how the agent is.
 
     Raises FatalError when the settings or the database make a start impossible. A database that
     is away is waited for. Any loop that dies of a bug ends the agent with its exception.
     """
     stop = _stop_on_signals()
     log = log_for("")
+    if manager is not None:
+        stop.add_done_callback(lambda _: manager.stopping())
+        manager.starting(WAITING)
     if settings.key_file is not None:
         KeyRing.read(settings.key_file)  # a file that cannot be used is a mistake, said at once
     with naming(settings.database_variable):
@@ -43,12 +52,18 @@ async def run_agent(settings: Settings, log_for: Callable[[str], Log]) -> None:
     log = log_for(welcome.datacenter_code)
     agent = build(settings, conninfo, welcome, log)
     log.agent_started(__version__, welcome.server_version, settings.offline)
-    await _run(agent, operate(settings, agent, log), stop, log)
+    vitals = vitals_of(settings, agent)
+    operation = operate(settings, agent, vitals, log)
+    beside = {} if operation is None else operation.loops()
+    if manager is not None:
+        beside["supervision"] = manager.keep_informed(lambda: condition(vitals.facts(), welcome))
+    await _run(vitals, beside, stop, log)
 
 
 async def _run(
-    agent: Agent, operation: Operation | None, stop: "asyncio.Future[str]", log: Log
+    vitals: Vitals, beside: Mapping[str, Awaitable[None]], stop: "asyncio.Future[str]", log: Log
 ) -> None:
+    agent = vitals.agent
     loops: dict[str, Awaitable[None]] = {
         "election": agent.election.run(),
         "peers": agent.peers.run(),
@@ -63,7 +78,6 @@ async def _run(
         "references": agent.references.run(),
         "loop_lag": agent.attempts.lag.run(),
     }
-    beside = {} if operation is None else operation.loops()
     async with AsyncExitStack() as closing:
         await agent.pool.open()
         closing.push_async_callback(agent.pool.close, timeout=0.1)
@@ -74,9 +88,8 @@ async def _run(
         closing.push_async_callback(agent.registry.aclose)
         closing.push_async_callback(agent.writer.aclose)
         _spare_the_collector()
-        tasks = {name: asyncio.ensure_future(each) for name, each in (loops | beside).items()}
-        if operation is not None:
-            operation.vitals.loops = {name: tasks[name] for name in loops}
+        tasks = {name: asyncio.ensure_future(each) for name, each in {**loops, **beside}.items()}
+        vitals.loops = {name: tasks[name] for name in loops}
         first: list[asyncio.Future[Any]] = [*tasks.values(), stop]
         await asyncio.wait(first, return_when=asyncio.FIRST_COMPLETED)
         if stop.done():

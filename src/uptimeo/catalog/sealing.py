@@ -100,15 +100,24 @@ def add_key(path: Path, now: datetime) -> str:
 def _private_text(path: Path) -> str:
     try:
         with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
+            status = os.fstat(file.fileno())
             content = file.read(_LARGEST)
     except OSError as error:
         raise FatalError(f"{SETTING}: {path} cannot be read: {error.strerror}") from error
-    if mode & 0o077:
-        raise FatalError(
-            f"{SETTING}: {path} may be used by others (mode {mode & 0o777:04o}): chmod 600 it"
-        )
+    mode = status.st_mode & 0o777
+    if not is_private(mode, owner=status.st_uid, reader=os.geteuid()):
+        raise FatalError(f"{SETTING}: {path} may be used by others (mode {mode:04o}): chmod 600 it")
     return content.decode("utf-8", "replace")
+
+
+def is_private(mode: int, *, owner: int, reader: int) -> bool:
+    """Whether nobody but its reader, and root, may use a file.
+
+    systemd and Kubernetes hand a secret to a user as a file of root's that this user's group, or an
+    ACL, which shows in the bits of the group, lets it read: so the group of such a file may.
+    """
+    handed_over = owner == 0 and reader != 0
+    return not mode & (0o037 if handed_over else 0o077)
 
 
 def _decoded(text: str) -> bytes:

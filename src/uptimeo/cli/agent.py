@@ -3,12 +3,14 @@
 import asyncio
 import os
 import sys
+from functools import partial
 from typing import TextIO
 
 import click
 
 from uptimeo.agent import run_agent
 from uptimeo.domain.errors import FatalError
+from uptimeo.service_manager import ServiceManager
 from uptimeo.settings import Settings, read_settings
 from uptimeo.telemetry import HeartbeatLog, Log, json_log, silence_libraries
 
@@ -35,7 +37,9 @@ def agent() -> None:
     refusals = json_log(sys.stdout, level="INFO")
     try:
         settings = read_settings(os.environ)
-        asyncio.run(run_agent(settings, lambda code: agent_log(settings, code, sys.stdout)))
+        manager = ServiceManager.of(os.environ, os.getpid())
+        log_for = partial(agent_log, settings, stream=sys.stdout)
+        asyncio.run(run_agent(settings, log_for, manager))
     except FatalError as error:
         refusals.start_refused(" ".join(str(error).split()))
         sys.exit(2)

@@ -10,6 +10,7 @@ from uptimeo.cli.database import find_conninfo
 from uptimeo.domain.errors import FatalError
 from uptimeo.receiver import run_receiver
 from uptimeo.receiver.settings import read_receiver_settings
+from uptimeo.service_manager import ServiceManager
 from uptimeo.telemetry import json_log, silence_libraries
 
 
@@ -37,7 +38,8 @@ def receive() -> None:
     log = json_log(sys.stdout, level="INFO")
     try:
         settings = read_receiver_settings(os.environ)
-        asyncio.run(run_receiver(settings, find_conninfo(), log))
+        manager = ServiceManager.of(os.environ, os.getpid())
+        asyncio.run(run_receiver(settings, find_conninfo(), log, manager))
     except FatalError as error:
         log.start_refused(" ".join(str(error).split()))
         sys.exit(2)

