@@ -38,7 +38,7 @@ GRANT EXECUTE ON FUNCTION
     heartbeats_ingest, heartbeat_set_aside, latest_slots,
     datacenter_monitor_ids, config_errors_note, push_monitor, push_newest,
     partition_coverage, partition_days_ahead, partitions_ensure, partition_drop_expired,
-    history_expire, rollup_step, rollup_waiting, monitor_duty_reconcile
+    history_expire, rollup_step, rollup_waiting, monitor_duty_reconcile, unusual_heartbeats_since
 TO {agents};
 GRANT SELECT ON api_monitors, schedules, datacenter_monitors, secrets, push_receiving,
     partition_plans
