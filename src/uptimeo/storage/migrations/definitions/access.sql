@@ -83,7 +83,7 @@ GRANT SELECT ON
     api_heartbeats, heartbeat_evidence, heartbeats_5m, heartbeats_1h, heartbeats_1d,
     monitor_duty, rollup_progress, rollup_dirty, agent_leases, agent_terms, agent_instances,
     push_receiving, partition_plans, monitor_facts,
-    partition_state, leadership, leadership_overlaps, monitors, monitor_states, monitor_hours,
+    partition_state, agent_states, leadership, leadership_overlaps, monitors, monitor_states, monitor_hours,
     monitor_days, failures, target_changes, set_aside_heartbeats, unusual_heartbeats
 TO {readonly};
 GRANT SELECT (id, name, type, method, schedule_id, enabled, timeout_ms, retries,
