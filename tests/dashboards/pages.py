@@ -8,7 +8,9 @@ from tests.dashboards import (
     postgresql_monitor,
     postgresql_overview,
     postgresql_sla,
-    prometheus_pages,
+    prometheus_agents,
+    prometheus_monitor,
+    prometheus_overview,
 )
 from tests.dashboards.panels import Page
 
@@ -19,9 +21,9 @@ PAGES = {
     "postgresql-monitor.json": postgresql_monitor.PAGE,
     "postgresql-agents.json": postgresql_agents.PAGE,
     "postgresql-sla.json": postgresql_sla.PAGE,
-    "prometheus-overview.json": prometheus_pages.OVERVIEW,
-    "prometheus-monitor.json": prometheus_pages.MONITOR,
-    "prometheus-agents.json": prometheus_pages.AGENTS,
+    "prometheus-overview.json": prometheus_overview.PAGE,
+    "prometheus-monitor.json": prometheus_monitor.PAGE,
+    "prometheus-agents.json": prometheus_agents.PAGE,
 }
 
 

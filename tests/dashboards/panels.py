@@ -27,6 +27,16 @@ STATES: Mapping[str, str] = {
 }
 # What a timeline shows of a stretch of time: SQL and PromQL give the number.
 TIMELINE = ("up", "degraded", "critical", "down", "unknown", "no leader", "maintenance", "no check")
+# From the lookup of the name to the last byte.
+PHASES: Mapping[str, str] = {
+    "redirect": GREY,
+    "dns": "#8f7fc7",
+    "connect": "#3b6fb6",
+    "tls": "#5aa9c9",
+    "send": "#c9b458",
+    "wait": "#d9730d",
+    "transfer": "#2f9e6e",
+}
 _TIMELINE_COLOURS = (GREEN, YELLOW, ORANGE, RED, VIOLET, "#26282e", BLUE, GREY)
 WIDTH = 24
 
@@ -48,7 +58,7 @@ PROMETHEUS = Source(type="prometheus", uid="uptimeo-prometheus")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Column:
-    """How a field is shown; `link` is a URL, `steps` are thresholds, `states` colours words."""
+    """How a field is shown; `link` is a URL, `steps` are thresholds, `words` what values say."""
 
     title: str | None = None
     unit: str | None = None
@@ -59,33 +69,35 @@ class Column:
     states: bool = False
     words: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     empty: str | None = None
+    colour: str | None = None
 
     def properties(self) -> list[Json]:
         """As an override has them."""
+        plain = {
+            "displayName": self.title,
+            "unit": self.unit,
+            "decimals": self.decimals,
+            "custom.width": self.width,
+            "noValue": self.empty,
+        }
+        found = {name: value for name, value in plain.items() if value is not None}
+        return [{"id": name, "value": value} for name, value in (found | self._coloured()).items()]
+
+    def _coloured(self) -> Json:
         found: Json = {}
-        if self.title is not None:
-            found["displayName"] = self.title
-        if self.unit is not None:
-            found["unit"] = self.unit
-        if self.decimals is not None:
-            found["decimals"] = self.decimals
-        if self.width is not None:
-            found["custom.width"] = self.width
         if self.link is not None:
             found["links"] = [{"title": "Open its page", "url": self.link}]
+        if self.colour is not None:
+            found["color"] = {"mode": "fixed", "fixedColor": self.colour}
         if self.steps:
             found["thresholds"] = thresholds(self.steps)
             found["custom.cellOptions"] = {"type": "color-text"}
             found["color"] = {"mode": "thresholds"}
-        if self.states:
-            found["mappings"] = [_words({name: (name, colour) for name, colour in STATES.items()})]
-        if self.words:
-            found["mappings"] = [_words(self.words)]
-        if self.states or self.words:
+        words = {name: (name, colour) for name, colour in STATES.items()} if self.states else {}
+        if said := words | dict(self.words):
+            found["mappings"] = [_words(said)]
             found["custom.cellOptions"] = {"type": "color-background", "mode": "basic"}
-        if self.empty is not None:
-            found["noValue"] = self.empty
-        return [{"id": name, "value": value} for name, value in found.items()]
+        return found
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -301,7 +313,7 @@ def stats(
             "thresholds": thresholds([(None, BLUE)]),
         },
         options={
-            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "/.*/", "values": False},
+            "reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False},
             "orientation": "vertical",
             "textMode": "value_and_name",
             "colorMode": "value",
@@ -383,8 +395,9 @@ def lines(
     empty: str = "nothing in this time",
     low: float | None = 0,
     high: float | None = None,
+    colours: Mapping[str, str] | None = None,
 ) -> Panel:
-    """Values over time, one line (or bar) for each series."""
+    """Values over time, one line (or bar) for each series; `colours` are of series by name."""
     custom: Json = {
         "drawStyle": "bars" if bars else "line",
         "lineWidth": 1,
@@ -411,6 +424,7 @@ def lines(
         interval="5m" if queries[0].legend is None else None,
         points=120,
         defaults=defaults,
+        columns={name: Column(colour=colour) for name, colour in (colours or {}).items()},
         options={
             "legend": {
                 "showLegend": True,

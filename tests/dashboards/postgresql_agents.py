@@ -74,7 +74,8 @@ LIMIT 200
 _BLIND = sql.history("max(no_leader_ms) AS blind")
 _ABSENT = sql.history("sum(absent) AS absent")
 _UNUSUAL = f"""
-SELECT day, coalesce(datacenter, 'id ' || datacenter_id) AS datacenter, kind, rows, first_at, last_at
+SELECT day, coalesce(datacenter, 'id ' || datacenter_id) AS datacenter, kind, rows, first_at,
+       last_at
 FROM unusual_heartbeats
 WHERE day >= date_trunc('day', {sql.FROM}, 'UTC') AND day <= {sql.TO}
 ORDER BY day DESC, rows DESC
@@ -244,7 +245,7 @@ def _upkeep() -> list[Panel]:
         ),
         table(
             "Tables",
-            "Partitions ahead of today and what is kept. With none ahead, heartbeats are set aside.",
+            "Partitions ahead of today. Without one for its day a heartbeat is set aside.",
             sql.rows(_PARTITIONS),
             height=7,
             columns={

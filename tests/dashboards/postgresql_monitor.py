@@ -6,6 +6,7 @@ from tests.dashboards.panels import (
     GREEN,
     GREY,
     ORANGE,
+    PHASES,
     POSTGRESQL,
     RED,
     YELLOW,
@@ -22,7 +23,6 @@ from tests.dashboards.panels import (
 from tests.dashboards.postgresql_overview import FAILURE_COLUMNS
 
 _UPTIME = ((None, RED), (0.99, YELLOW), (0.999, GREEN))
-_MS = {"unit": "ms", "decimals": 1}
 
 _MONITOR = Variable(
     name="monitor",
@@ -138,6 +138,10 @@ LIMIT 200
 """
 
 
+def _ms(title: str) -> Column:
+    return Column(title=title, unit="ms", decimals=1)
+
+
 def _marks(name: str, colour: str, text: str) -> Json:
     query = sql.rows(text)
     return {
@@ -196,9 +200,9 @@ def _now() -> list[Panel]:
             width=10,
             empty="nothing measured",
             columns={
-                "p50": Column(title="Half within", **_MS),
-                "p95": Column(title="95 % within", **_MS),
-                "p99": Column(title="99 % within", **_MS),
+                "p50": _ms("Half within"),
+                "p95": _ms("95 % within"),
+                "p99": _ms("99 % within"),
             },
         ),
     ]
@@ -218,6 +222,7 @@ def _over_time() -> list[Panel]:
             sql.series(_PHASES_OVER_TIME),
             unit="ms",
             stacked=True,
+            colours={name: PHASES[name] for name in ("dns", "connect", "tls", "wait", "transfer")},
         ),
         lines(
             "Response time",
@@ -241,12 +246,12 @@ def _over_time() -> list[Panel]:
             columns={
                 "phase": Column(title="Phase"),
                 "checks": Column(title="Checks"),
-                "min_ms": Column(title="Least", **_MS),
-                "mean_ms": Column(title="Mean", **_MS),
-                "p50_ms": Column(title="Half within", **_MS),
-                "p95_ms": Column(title="95 % within", **_MS),
-                "p99_ms": Column(title="99 % within", **_MS),
-                "max_ms": Column(title="Most", **_MS),
+                "min_ms": _ms("Least"),
+                "mean_ms": _ms("Mean"),
+                "p50_ms": _ms("Half within"),
+                "p95_ms": _ms("95 % within"),
+                "p99_ms": _ms("99 % within"),
+                "max_ms": _ms("Most"),
                 "share": Column(title="Share", unit="percentunit", decimals=0),
             },
         ),

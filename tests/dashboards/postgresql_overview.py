@@ -166,7 +166,7 @@ def _now() -> list[Panel]:
         ),
         table(
             "Monitors, worst first",
-            "Since when it is not up, and how it was in the chosen time. Click a name for its page.",
+            "How each is now, and was in the chosen time. Click a name for its page.",
             sql.rows(_WORST),
             height=11,
             empty="no monitors yet: uptimeo monitor add",
