@@ -40,13 +40,13 @@ class Chosen:
             raise ValueError(f"nothing stands for {unknown[0]}: {query}")
         return text
 
-    def _value(self, name: str, format: str | None) -> str:
+    def _value(self, name: str, style: str | None) -> str:
         values = self.variables[name]
-        if format == "sqlstring":
+        if style == "sqlstring":
             return ",".join(map(_quoted, values))
-        if format is None and len(values) == 1:
+        if style is None and len(values) == 1:
             return values[0]
-        raise ValueError(f"${{{name}:{format}}} has no meaning here: {values}")
+        raise ValueError(f"${{{name}:{style}}} has no meaning here: {values}")
 
 
 def _quoted(text: str) -> str:

@@ -36,13 +36,13 @@ FROM (
 _WINDOW = f"""
 SELECT (SELECT count(*) FROM leadership
         WHERE $__timeFilter(started_at) AND {sql.IN_PLACES}) AS terms,
-       (SELECT count(*) FROM leadership_overlaps
-        WHERE executed_at BETWEEN {sql.LAST_DAY} AND {sql.TO} AND counted
-          AND {sql.IN_PLACES}) AS two_leaders,
-       (SELECT coalesce(sum(rows), 0) FROM unusual_heartbeats
-        WHERE day >= date_trunc('day', {sql.FROM}, 'UTC') AND day <= {sql.TO}
-          AND {sql.IN_PLACES}) AS unusual,
-       (SELECT min(days_ahead) FROM partition_state) AS days_ahead
+       fenced, unusual, (SELECT min(days_ahead) FROM partition_state) AS days_ahead
+FROM (
+    SELECT coalesce(sum(rows), 0) AS unusual,
+           coalesce(sum(rows) FILTER (WHERE kind = 'set aside: executed after its term'), 0)
+               AS fenced
+    FROM unusual_heartbeats
+    WHERE day >= date_trunc('day', {sql.FROM}, 'UTC') AND day <= {sql.TO} AND {sql.IN_PLACES}) odd
 """
 _AGENTS = f"""
 SELECT datacenter, agent, state, term, host, version, started_at, last_seen, spool_rows,
@@ -113,14 +113,14 @@ def _now() -> list[Panel]:
         ),
         stats(
             "In the chosen time",
-            "Terms that began; checks of two leaders at once that were counted (never, of its last"
-            " 24 hours); heartbeats that no agent in order makes; days after today for which there"
+            "Terms that began; checks that ran after their term and were fenced off; all heartbeats"
+            " that no agent in order makes (of whole UTC days); days after today for which there"
             " are partitions.",
             sql.rows(_WINDOW),
             width=12,
             columns={
                 "terms": Column(title="Terms began", steps=((None, GREEN), (10, ORANGE))),
-                "two_leaders": Column(title="Two leaders", steps=_BAD),
+                "fenced": Column(title="Fenced off", steps=_BAD),
                 "unusual": Column(title="Unusual heartbeats", steps=((None, GREEN), (1, VIOLET))),
                 "days_ahead": Column(
                     title="Partitions ahead", unit="d", steps=((None, RED), (3, GREEN))

@@ -57,8 +57,8 @@ FROM ({_MONITORS}) each
 _EACH = f"""
 SELECT each.monitor_id, m.monitor, CASE WHEN kept >= ${{target}} THEN 'yes' ELSE 'no' END AS met,
        kept, coverage, lost_ms, judged_ms * (1 - ${{target}}) AS budget_ms,
-       1 - lost_ms / nullif(judged_ms * (1 - ${{target}}), 0) AS budget_left, checks,
-       greatest(expected - checks, 0) AS absent, maintenance_ms, l.p95_ms
+       1 - lost_ms / nullif(judged_ms * (1 - ${{target}}), 0) AS budget_left, each.checks,
+       greatest(expected - each.checks, 0) AS absent, maintenance_ms, l.p95_ms
 FROM ({_MONITORS}) each
 JOIN monitors m USING (monitor_id)
 LEFT JOIN latencies({sql.FROM}, {sql.TO}, 'total', {sql.PLACES}) l USING (monitor_id)

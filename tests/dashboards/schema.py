@@ -9,12 +9,16 @@ import json
 import sys
 import types
 import typing
+import warnings
 from collections.abc import Iterator
 from typing import Any
 
-from grafana_foundation_sdk.cog.encoder import JSONEncoder
-from grafana_foundation_sdk.cog.plugins import register_default_plugins
-from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
+with warnings.catch_warnings():
+    # It would rather have the format of Grafana 12 and later, which earlier ones cannot read.
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from grafana_foundation_sdk.cog.encoder import JSONEncoder
+    from grafana_foundation_sdk.cog.plugins import register_default_plugins
+    from grafana_foundation_sdk.models.dashboard import Dashboard, Panel
 
 # It has no class for this one; these are the fields of SQLQuery in Grafana's own `@grafana/sql`.
 _SQL_QUERY = {
@@ -84,8 +88,6 @@ def _mistyped(value: Any, where: str) -> Iterator[str]:
 
 def _fits(value: Any, declared: Any) -> bool:
     origin, arguments = typing.get_origin(declared), typing.get_args(declared)
-    if declared in (Any, object):
-        return True
     if origin in (typing.Union, types.UnionType):
         return any(_fits(value, each) for each in arguments)
     if origin is typing.Literal:
@@ -94,19 +96,18 @@ def _fits(value: Any, declared: Any) -> bool:
         return isinstance(value, list) and all(_fits(each, arguments[0]) for each in value)
     if origin is dict:
         return isinstance(value, dict) and all(_fits(x, arguments[1]) for x in value.values())
-    if isinstance(declared, type) and issubclass(declared, enum.Enum):
-        return value in {each.value for each in declared}
-    return _is(value, declared)
+    return declared in (Any, object) or _is(value, declared)
 
 
 def _is(value: Any, declared: Any) -> bool:
     if isinstance(value, dict) and hasattr(declared, "from_json"):
         # What it left as it was.
         return not _unfit(declared, value, "")
-    if declared is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if declared is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+    if issubclass(declared, enum.Enum):
+        return value in {each.value for each in declared}
+    if declared in (int, float):
+        number = int if declared is int else int | float
+        return isinstance(value, number) and not isinstance(value, bool)
     return isinstance(value, declared)
 
 
