@@ -66,7 +66,7 @@ def strange(expression: str, known: Sequence[Series]) -> list[str]:
         asked = set(_LABEL.findall(matchers))
         found += [name] if name not in labels else sorted(asked - labels[name])
         used |= labels.get(name, set())
-    grouped = {each.strip() for one in _GROUPED.findall(expression) for each in one.split(",")}
+    grouped = set(re.findall(r"\w+", " ".join(_GROUPED.findall(expression))))
     return found + sorted(grouped - used - {"alertname"})
 
 
