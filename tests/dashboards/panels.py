@@ -383,6 +383,11 @@ def matrix(
     )
 
 
+def _pace(queries: Sequence[Query]) -> Json:
+    """SQL is asked for no more stretches than are worth their time; Prometheus has its own pace."""
+    return {"interval": "5m", "points": 120} if queries[0].legend is None else {}
+
+
 def lines(
     title: str,
     about: str,
@@ -421,8 +426,7 @@ def lines(
         queries=queries,
         width=width,
         height=height,
-        interval="5m" if queries[0].legend is None else None,
-        points=120,
+        **_pace(queries),
         defaults=defaults,
         columns={name: Column(colour=colour) for name, colour in (colours or {}).items()},
         options={
@@ -445,7 +449,6 @@ def timeline(
     height: int = 6,
     words: Mapping[str, tuple[str, str]] | None = None,
     transformations: Sequence[Json] = (),
-    points: int = 120,
 ) -> Panel:
     """What was so when, as a coloured strip with words; by default numbers of TIMELINE."""
     shown = words
@@ -459,8 +462,7 @@ def timeline(
         queries=queries,
         width=width,
         height=height,
-        interval="5m" if queries[0].legend is None else None,
-        points=points,
+        **_pace(queries),
         transformations=transformations,
         defaults={
             "noValue": "nothing in this time",

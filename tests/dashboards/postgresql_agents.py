@@ -41,8 +41,8 @@ FROM (
     SELECT coalesce(sum(rows), 0) AS unusual,
            coalesce(sum(rows) FILTER (WHERE kind = 'set aside: executed after its term'), 0)
                AS fenced
-    FROM unusual_heartbeats
-    WHERE day >= date_trunc('day', {sql.FROM}, 'UTC') AND day <= {sql.TO} AND {sql.IN_PLACES}) odd
+    FROM unusual_heartbeats_since({sql.FROM})
+    WHERE day <= {sql.TO} AND {sql.IN_PLACES}) odd
 """
 _AGENTS = f"""
 SELECT datacenter, agent, state, term, host, version, started_at, last_seen, spool_rows,
@@ -76,8 +76,8 @@ _ABSENT = sql.history("sum(absent) AS absent")
 _UNUSUAL = f"""
 SELECT day, coalesce(datacenter, 'id ' || datacenter_id) AS datacenter, kind, rows, first_at,
        last_at
-FROM unusual_heartbeats
-WHERE day >= date_trunc('day', {sql.FROM}, 'UTC') AND day <= {sql.TO}
+FROM unusual_heartbeats_since({sql.FROM})
+WHERE day <= {sql.TO}
 ORDER BY day DESC, rows DESC
 LIMIT 200
 """

@@ -63,11 +63,12 @@ ORDER BY time
 """
 _BY_PLACE = f"""
 SELECT bucket AS time, d.code AS metric, l.ms AS p95
-FROM {sql.BUCKETS}
-CROSS JOIN datacenters d
+FROM uptime_by_datacenter({sql.MONITOR}, {sql.FROM}, {sql.TO}, {sql.PLACES}) u
+JOIN datacenters d ON d.id = u.datacenters[1]
+CROSS JOIN {sql.BUCKETS}
 CROSS JOIN LATERAL latency_percentiles(
-    {sql.MONITOR}, bucket, bucket + {sql.STEP}, 'total', ARRAY[d.id], '{{0.95}}') l
-WHERE d.id::text IN (${{datacenter:sqlstring}}) AND l.ms IS NOT NULL
+    {sql.MONITOR}, bucket, bucket + {sql.STEP}, 'total', u.datacenters, '{{0.95}}') l
+WHERE u.checks > 0 AND l.ms IS NOT NULL
 ORDER BY time
 """
 _OVER_TIME = f"""

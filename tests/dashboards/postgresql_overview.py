@@ -102,11 +102,14 @@ LIMIT 200
 """
 _SLOWEST = f"""
 SELECT m.monitor_id, m.monitor, l.p50_ms, l.p95_ms, l.p99_ms, s.phase, s.share
-FROM latencies({sql.FROM}, {sql.TO}, 'total', {sql.PLACES}) l
-JOIN slowest_phases({sql.FROM}, {sql.TO}, {sql.PLACES}) s USING (monitor_id)
+FROM (
+    SELECT * FROM latencies({sql.FROM}, {sql.TO}, 'total', {sql.PLACES})
+    ORDER BY p95_ms DESC LIMIT 15) l
 JOIN monitors m USING (monitor_id)
+CROSS JOIN LATERAL (
+    SELECT phase, share FROM latency_phases(l.monitor_id, {sql.FROM}, {sql.TO}, {sql.PLACES})
+    WHERE phase NOT IN ('total', 'ttfb') ORDER BY share DESC LIMIT 1) s
 ORDER BY l.p95_ms DESC
-LIMIT 15
 """
 _CERTIFICATES = """
 SELECT monitor_id, monitor, issuer, expires, extract(epoch FROM expires - now()) / 86400 AS days

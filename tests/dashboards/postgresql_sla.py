@@ -65,20 +65,22 @@ LEFT JOIN latencies({sql.FROM}, {sql.TO}, 'total', {sql.PLACES}) l USING (monito
 ORDER BY budget_left, kept, m.monitor
 LIMIT 1000
 """
+_GAPS_OF_DAYS = (
+    "CASE '${gaps}' WHEN 'uptime' THEN 0 ELSE unknown_ms + no_leader_ms + missing_ms END"
+)
 _MONTHS = f"""
-SELECT monitor, month, kept
+SELECT coalesce(monitor, 'gone') || ' (' || monitor_id || ')' AS monitor,
+       to_char(month, 'YYYY-MM') AS month,
+       uptime_share(good_ms, good_ms + down_ms + gaps_ms) AS kept
 FROM (
-    SELECT m.monitor || ' (' || m.monitor_id || ')' AS monitor, to_char(begins, 'YYYY-MM') AS month,
-           begins, CASE '${{gaps}}' WHEN 'uptime' THEN u.uptime ELSE u.uptime_gaps_down END AS kept,
-           u.window_ms, u.not_scheduled_ms
-    FROM generate_series(date_trunc('month', now() - interval '11 months', 'UTC'),
-                         date_trunc('month', now(), 'UTC'), interval '1 month', 'UTC') begins
-    CROSS JOIN LATERAL uptimes(
-        begins, least(date_add(begins, interval '1 month', 'UTC'), now()), {sql.PLACES}) u
-    JOIN monitors m USING (monitor_id)
-    WHERE m.enabled) each
-WHERE kept IS NOT NULL
-ORDER BY begins, monitor
+    SELECT monitor_id, monitor, date_trunc('month', day, 'UTC') AT TIME ZONE 'UTC' AS month,
+           sum({sql.GOOD}::bigint)::bigint AS good_ms, sum(down_ms)::bigint AS down_ms,
+           sum({_GAPS_OF_DAYS})::bigint AS gaps_ms
+    FROM monitor_days
+    WHERE day >= date_trunc('month', now() - interval '11 months', 'UTC') AND {sql.IN_PLACES}
+    GROUP BY 1, 2, 3) each
+WHERE good_ms + down_ms + gaps_ms > 0
+ORDER BY month, monitor
 LIMIT 12000
 """
 _DAYS = f"""
@@ -149,8 +151,8 @@ def _history() -> list[Panel]:
     return [
         matrix(
             "Uptime by month",
-            "Of the last twelve months, UTC, whatever time is chosen; the present one so far. The"
-            " colours are those of 99 % and 99.9 %.",
+            "Of the last twelve months, UTC, whatever time is chosen; the present one to yesterday."
+            " The colours are those of 99 % and 99.9 %.",
             sql.rows(_MONTHS),
             row="monitor",
             column="month",

@@ -11,7 +11,7 @@ import pytest
 
 from tests.dashboards import look
 from tests.dashboards.asking import Chosen
-from tests.dashboards.panels import Page, Panel
+from tests.dashboards.panels import TIMELINE, Page, Panel
 from tests.docs.test_sql import partitions_read
 from tests.support import roles
 
@@ -75,9 +75,7 @@ def test_a_query_answers_with_rows_and_the_fields_that_its_panel_shows(
         assert set(found) == set(panel.columns)
 
 
-@pytest.mark.parametrize(
-    ("page", "panel"), [each for each in PANELS if each[1].transformations]
-)
+@pytest.mark.parametrize(("page", "panel"), [each for each in PANELS if each[1].transformations])
 def test_a_transformation_names_fields_that_are_there(
     connection: psycopg.Connection[Any], page: Page, panel: Panel
 ) -> None:
@@ -137,6 +135,32 @@ def test_gaps_count_as_down_only_if_that_is_chosen(
 
     expected = connection.execute(by_hand.encode(), (chosen.since, chosen.until)).fetchall()
     assert {row[0]: row[at] for row in cursor.fetchall()} == dict(expected)
+
+
+@pytest.mark.parametrize(
+    ("monitor", "datacenter", "moment", "state"),
+    [
+        ("1", "VA", "2026-03-03 14:00", "down"),
+        ("1", "VA", "2026-03-03 15:00", "up"),
+        ("1", "VA", "2026-03-03 22:00", "maintenance"),
+        ("1", "VA", "2026-03-03 03:00", "no leader"),
+        ("1", "LON", "2026-03-04 06:30", "unknown"),
+        ("2", "LON", "2026-03-04 10:00", "degraded"),
+        ("2", "VA", "2026-03-02 21:00", "no check"),
+    ],
+)
+def test_the_timeline_says_what_was_so(
+    connection: psycopg.Connection[Any], monitor: str, datacenter: str, moment: str, state: str
+) -> None:
+    (panel,) = [panel for _, panel in PANELS if panel.title == "State"]
+
+    text = look.chosen(48, monitor=(monitor,)).asked(panel.queries[0].text)
+
+    shown = {
+        (f"{time:%Y-%m-%d %H:%M}", place): TIMELINE[number]
+        for time, place, number in connection.execute(text.encode())
+    }
+    assert shown[moment, datacenter] == state
 
 
 def test_an_empty_database_is_no_error(conninfo: str) -> None:

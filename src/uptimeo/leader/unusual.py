@@ -5,7 +5,7 @@ from typing import Protocol
 
 from uptimeo.leader.maintenance import Chore
 
-_EVERY_S = 300.0
+_EVERY_S = 1800.0
 
 
 class UnusualHeartbeats(Protocol):
@@ -23,7 +23,7 @@ class UnusualChore:
         self.counts: Mapping[tuple[str, str], int] | None = None
 
     def chores(self) -> list[Chore]:
-        """One, every five minutes: no sooner do rollups tell."""
+        """One, twice an hour: rollups of hours tell, and there are many."""
         return [Chore(name="unusual_heartbeats", every_s=_EVERY_S, run=self.look)]
 
     async def look(self) -> None:

@@ -4,8 +4,9 @@ from uptimeo.storage.database import Pool, borrowed
 
 # Today and yesterday, so that those of shortly before midnight are not gone after it.
 _COUNTS = """
-SELECT sender, kind, heartbeats
+SELECT coalesce(datacenter, 'id ' || datacenter_id), kind, sum(rows)
 FROM unusual_heartbeats_since(clock_timestamp() - interval '1 day')
+GROUP BY 1, 2
 """
 _WITHIN_S = 30.0
 

@@ -96,7 +96,7 @@ ON config_history TO {readonly};
 GRANT SELECT (role_name, kind, datacenter_id) ON database_roles TO {readonly};
 GRANT EXECUTE ON FUNCTION
     uptime, uptime_by_datacenter, uptimes, uptime_share, latency_percentiles, latencies,
-    latency_phases, slowest_phases, outages, known_from, status_since, monitor_target,
+    latency_phases, slowest_phases, outages, unusual_heartbeats_since, known_from, status_since, monitor_target,
     rollup_differences, rollup_waiting, rollup_bucket, partition_bounds, partition_coverage, partition_days_ahead,
     latency_bucket, latency_value, latency_unpack, latency_count, latency_merge, latency_quantile
 TO {readonly};
