@@ -83,6 +83,20 @@ async def test_the_series_of_a_monitor_come_with_its_check_and_go_with_its_row(
     assert value(after, "uptimeo_monitors") == 1
 
 
+async def test_an_agent_that_maintains_the_installation_tells_of_unusual_heartbeats(
+    environment: dict[str, str], connection: Connection
+) -> None:
+    await connection.execute(
+        "INSERT INTO api_heartbeats_set_aside (received_at, datacenter_id, reason, payload)"
+        " VALUES (now(), 1, 'unknown term', '{}')"
+    )
+
+    async with running("agent", **environment, **OPEN) as agent:
+        await until_metric(
+            agent, 1, "uptimeo_unusual_heartbeats", sender="VA", kind="set aside: unknown term"
+        )
+
+
 async def test_a_standby_is_ready_and_shows_no_results_until_it_leads(
     environment: dict[str, str], connection: Connection, target: Address, tmp_path: Path
 ) -> None:

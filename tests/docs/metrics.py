@@ -44,7 +44,9 @@ def of_monitors() -> str:
 def of_the_agent(calibration: SelfCalibration) -> str:
     """The text of what the agent has of its own."""
     spool = SpoolState(rows=1, bytes=1, dropped=1, oldest_at=NOON)
-    return own_metrics(results(), calibration).text(facts(spool=spool))
+    return own_metrics(results(), calibration).text(
+        facts(spool=spool, unusual={("LON", "not due there and then"): 1})
+    )
 
 
 async def calibrated() -> SelfCalibration:

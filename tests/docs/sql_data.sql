@@ -24,6 +24,18 @@ INSERT INTO agent_terms (datacenter_id, term, holder, holder_name, started_at, e
      '2026-03-03 03:00:03+00'),
     (1, 2, '00000000-0000-0000-0000-000000000002', 'va-2', '2026-03-03 03:02:00+00', NULL),
     (6, 1, '00000000-0000-0000-0000-000000000003', 'lon-1', '2026-03-02 20:00:00+00', NULL);
+INSERT INTO agents (id, name, datacenter_id)
+VALUES (1, 'va-1', 1), (2, 'va-2', 1), (3, 'lon-1', 6), (4, 'lon-2', 6);
+INSERT INTO agent_instances (agent_id, version, host, pid, started_at, last_seen, term, spool_rows,
+    spool_bytes, dropped, peers_heard, loop_lag_p99_ms)
+VALUES (1, '1.4.0', 'va-host-1', 210, '2026-03-02 19:58:00+00', '2026-03-03 02:59:58+00', 1, 0,
+        20480, 0, 1, 0.9),
+       (2, '1.4.0', 'va-host-2', 377, '2026-03-02 19:59:00+00', '2026-03-04 12:01:55+00', 2, 0,
+        24576, 0, 0, 1.1),
+       (3, '1.4.0', 'lon-host-1', 122, '2026-03-02 19:57:00+00', '2026-03-04 12:01:52+00', 1, 2,
+        24576, 0, 1, 0.8),
+       (4, '1.4.0', 'lon-host-2', 144, '2026-03-02 19:59:00+00', '2026-03-04 12:01:59+00', NULL, 0,
+        20480, 0, 1, 0.7);
 INSERT INTO maintenance_windows (starts_at, ends_at, reason)
 VALUES ('2026-03-03 22:00:00+00', '2026-03-03 22:30:00+00', 'new database');
 

@@ -1,12 +1,14 @@
 """Do the views and functions say what is so, and nothing that is secret?"""
 
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from tests.support.rollups import FIVE, HOUR, add_monitor, every, insert, led_since, roll
-from uptimeo.storage.database import Connection, one
+from uptimeo.storage.database import Connection, Pool, connect, one
+from uptimeo.storage.unusual import UnusualStore
 
 DAY = timedelta(days=1)
 MINUTE = timedelta(minutes=1)
@@ -354,6 +356,31 @@ async def test_heartbeats_where_nothing_was_due_are_unusual(connection: Connecti
         (2, "not due there and then", 60),
         (77, "datacenter that is not there", 60),
     ]
+
+
+async def test_whoever_maintains_counts_unusual_heartbeats_of_today_and_yesterday(
+    connection: Connection, pool: Pool, logins: Mapping[str, str]
+) -> None:
+    days_ago = HOUR - 3 * DAY
+    await connection.execute("SELECT partition_for('api_heartbeats', %s)", (days_ago,))
+    for place, slots in ((2, every(60, 3)), (77, every(60, 2)), (3, every(60, 1, days_ago))):
+        await insert(connection, 12345, slots, place=place)
+    await roll(connection)
+
+    async with await connect(logins["lon"]) as agent:
+        as_agent = await rows(
+            agent,
+            "SELECT datacenter_id, kind, rows FROM unusual_heartbeats_since(%s) ORDER BY 1",
+            datetime.now(UTC) - DAY,
+        )
+
+    counts = await UnusualStore(pool).counts()
+    (code,) = (await rows(connection, "SELECT code FROM datacenters WHERE id = 2"))[0]
+    assert counts == {
+        (code, "not due there and then"): 3,
+        ("id 77", "datacenter that is not there"): 2,
+    }
+    assert as_agent == [(2, "not due there and then", 3), (77, "datacenter that is not there", 2)]
 
 
 async def test_what_was_set_aside_is_counted_by_kind(connection: Connection) -> None:

@@ -166,6 +166,18 @@ def test_what_is_not_known_yet_has_no_sample() -> None:
     assert value(found, "uptimeo_leader") == 1
 
 
+def test_unusual_heartbeats_have_a_sample_for_each_sender_and_kind_and_none_without() -> None:
+    unusual = {("LON", "not due there and then"): 3, ("LON", "more than were due"): 1}
+    name = "uptimeo_unusual_heartbeats"
+
+    found = samples(own_metrics(Results({})).text(facts(unusual=unusual)))
+    ordinary = samples(own_metrics(Results({})).text(facts()))
+
+    assert value(found, name, sender="LON", kind="not due there and then", datacenter="VA") == 3
+    assert value(found, name, sender="LON", kind="more than were due") == 1
+    assert value(ordinary, name) is None
+
+
 def test_the_spool_says_how_long_its_oldest_has_waited() -> None:
     oldest_at = NOON - timedelta(seconds=90)
     spool = SpoolState(rows=5, bytes=4096, dropped=2, oldest_at=oldest_at)

@@ -1,7 +1,7 @@
 """The composition root: the only place where one stage meets the next."""
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from time import monotonic
@@ -27,6 +27,7 @@ from uptimeo.leader.peers import Peers
 from uptimeo.leader.presence import PresenceReporter
 from uptimeo.leader.rollups import RollupChore
 from uptimeo.leader.succession import Succession
+from uptimeo.leader.unusual import UnusualChore
 from uptimeo.ops.flushes import CountedSink
 from uptimeo.ops.results import Results
 from uptimeo.probes.registry import ProbeRegistry
@@ -46,6 +47,7 @@ from uptimeo.storage.monitors import MonitorStore
 from uptimeo.storage.partitions import PartitionStore
 from uptimeo.storage.rollups import RollupStore
 from uptimeo.storage.signals import SignalStore
+from uptimeo.storage.unusual import UnusualStore
 from uptimeo.telemetry import Log
 
 
@@ -56,12 +58,19 @@ class Upkeep:
     election: Election
     maintenance: Maintenance
     partitions: PartitionChores
+    unusual: UnusualChore
 
     def days_ahead(self) -> int | None:
         """For how many days after today every table has room; None: another agent knows."""
         if self.election.term() is None:
             return None
         return min(self.partitions.days_ahead.values(), default=None)
+
+    def unusual_heartbeats(self) -> Mapping[tuple[str, str], int]:
+        """How many there were today and yesterday, by sender and kind; empty: another knows."""
+        if self.election.term() is None or self.unusual.counts is None:
+            return {}
+        return self.unusual.counts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -253,14 +262,17 @@ def _upkeep(settings: Settings, pool: Pool, welcome: Welcome, log: Log) -> Upkee
     )
     partitions = PartitionChores(partitions=PartitionStore(pool), log=log)
     rollups = RollupChore(rollups=RollupStore(pool), now=monotonic, log=log)
+    unusual = UnusualChore(UnusualStore(pool))
     chores = [
         *partitions.chores(),
         Chore(name="rollups", every_s=15.0, run=rollups.run),
+        *unusual.chores(),
     ]
     return Upkeep(
         election=election,
         maintenance=Maintenance(tenure=election, chores=chores, log=log),
         partitions=partitions,
+        unusual=unusual,
     )
 
 

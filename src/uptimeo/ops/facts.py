@@ -1,6 +1,7 @@
 """What is known of a running agent at one moment, for whoever asks? Plain values, no work."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from uptimeo.catalog.watcher import CatalogState
@@ -26,7 +27,8 @@ class AgentFacts:
 
     `leads` says that it holds a term, `may_check` that checks may start at this moment.
     `database_ago_s` is how long ago the database answered, None if never, and it is silent for
-    too long after `patience_s`. `ended` are loops that should run and do not.
+    too long after `patience_s`. `unusual` are heartbeats by the datacenter that sent them and by
+    kind, of an agent that maintains the installation. `ended` are loops that should run and do not.
     """
 
     now: datetime
@@ -41,6 +43,7 @@ class AgentFacts:
     loop: LoopFacts
     in_flight: int
     days_ahead: int | None
+    unusual: Mapping[tuple[str, str], int] = field(default_factory=dict)
     ended: tuple[str, ...] = ()
 
     @property

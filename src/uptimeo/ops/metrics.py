@@ -75,6 +75,19 @@ class OwnMetrics:
             " them",
             facts.days_ahead,
         )
+        yield self._unusual(facts.unusual)
+
+    def _unusual(self, counts: Mapping[tuple[str, str], int]) -> Metric:
+        labels = [*self._fixed, "sender", "kind"]
+        family = GaugeMetricFamily(
+            "uptimeo_unusual_heartbeats",
+            "Heartbeats of today and yesterday that no agent in order makes, by the datacenter that"
+            " sent them; of the agent that maintains the installation",
+            labels=labels,
+        )
+        for (sender, kind), count in counts.items():
+            family.add_metric([*self._fixed.values(), sender, kind], count)
+        return family
 
     def _catalog(self, facts: AgentFacts) -> Iterator[Metric]:
         catalog, left_out = facts.catalog, self._accounts.results.left_out

@@ -38,7 +38,7 @@ GRANT EXECUTE ON FUNCTION
     heartbeats_ingest, heartbeat_set_aside, latest_slots,
     datacenter_monitor_ids, config_errors_note, push_monitor, push_newest,
     partition_coverage, partition_days_ahead, partitions_ensure, partition_drop_expired,
-    history_expire, rollup_step, rollup_waiting, monitor_duty_reconcile
+    history_expire, rollup_step, rollup_waiting, monitor_duty_reconcile, unusual_heartbeats_since
 TO {agents};
 GRANT SELECT ON api_monitors, schedules, datacenter_monitors, secrets, push_receiving,
     partition_plans
@@ -85,7 +85,7 @@ GRANT SELECT ON
     api_heartbeats, heartbeat_evidence, heartbeats_5m, heartbeats_1h, heartbeats_1d,
     monitor_duty, rollup_progress, rollup_dirty, agent_leases, agent_terms, agent_instances,
     push_receiving, partition_plans, monitor_facts,
-    partition_state, leadership, leadership_overlaps, monitors, monitor_states, monitor_hours,
+    partition_state, agent_states, leadership, leadership_overlaps, monitors, monitor_states, monitor_hours,
     monitor_days, failures, target_changes, set_aside_heartbeats, unusual_heartbeats
 TO {readonly};
 GRANT SELECT (id, name, type, method, schedule_id, enabled, timeout_ms, retries,
@@ -98,7 +98,7 @@ ON config_history TO {readonly};
 GRANT SELECT (role_name, kind, datacenter_id) ON database_roles TO {readonly};
 GRANT EXECUTE ON FUNCTION
     uptime, uptime_by_datacenter, uptimes, uptime_share, latency_percentiles, latencies,
-    latency_phases, slowest_phases, outages, known_from, status_since, monitor_target,
+    latency_phases, slowest_phases, outages, unusual_heartbeats_since, known_from, status_since, monitor_target,
     rollup_differences, rollup_waiting, rollup_bucket, partition_bounds, partition_coverage, partition_days_ahead,
     latency_bucket, latency_value, latency_unpack, latency_count, latency_merge, latency_quantile
 TO {readonly};

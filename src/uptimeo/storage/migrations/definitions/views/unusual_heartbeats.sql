@@ -34,23 +34,9 @@ COMMENT ON COLUMN set_aside_heartbeats.last_datacenter IS 'the datacenter_id of 
 COMMENT ON COLUMN set_aside_heartbeats.last_term IS 'the term of the last, as it says';
 COMMENT ON COLUMN set_aside_heartbeats.last_executed_at IS 'when the last ran, as it says';
 
--- What was stored but should not be there is seen in the rollups, which count it.
 CREATE OR REPLACE VIEW unusual_heartbeats AS
-SELECT day, datacenter_id, datacenter, 'set aside: ' || kind AS kind, rows,
-       first_received AS first_at, last_received AS last_at
-FROM set_aside_heartbeats
-UNION ALL
-SELECT date_trunc('day', r.bucket, 'UTC'), r.datacenter_id, d.code, CASE
-           WHEN d.id IS NULL THEN 'datacenter that is not there'
-           WHEN r.expected = 0 THEN 'not due there and then'
-           ELSE 'more than were due' END,
-       sum(r.checks - r.expected), min(r.bucket), max(r.bucket)
-FROM heartbeats_1h r
-LEFT JOIN datacenters d ON d.id = r.datacenter_id
--- One more may come of a change of the grid within the hour.
-WHERE r.bucket > now() - interval '30 days' AND (
-    r.checks > r.expected + 1 OR (r.checks > 0 AND (r.expected = 0 OR d.id IS NULL)))
-GROUP BY 1, 2, 3, 4;
+SELECT day, datacenter_id, datacenter::varchar(10) AS datacenter, kind, rows, first_at, last_at
+FROM unusual_heartbeats_since('-infinity');
 COMMENT ON VIEW unusual_heartbeats IS
     'heartbeats that an agent in order does not make, by kind, datacenter and UTC day: those set aside, and of the last 30 days those that were stored though nothing was due';
 COMMENT ON COLUMN unusual_heartbeats.day IS 'the UTC day';
