@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: run test lint check format accept bench-phases bench-db matrix soak faults lock clean
+.PHONY: run test lint check format accept bench-phases bench-db matrix soak faults compose-test lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runtime
@@ -50,6 +50,11 @@ soak: $(VENV)/.dev
 # make faults ONLY=F1,F3 SHORT=1
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
+
+# The image and the whole of docker-compose.yml, run with podman (as root). Where no image registry
+# is reached: make compose-test ARGS=--stand-ins
+compose-test: $(VENV)/.dev
+	$(BIN)/python -m tests.evidence.compose $(ARGS)
 
 # Rewrites both lock files from pyproject.toml (needs `uv`).
 lock:
