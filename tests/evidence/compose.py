@@ -21,7 +21,7 @@ from urllib.request import urlopen
 import psycopg
 
 from tests.evidence import compose_stand_ins
-from tests.evidence.compose_project import Failed, Project
+from tests.evidence.compose_project import BrokenRunError, Project
 
 _DATACENTERS = 9
 _MONITORS = 13
@@ -31,7 +31,7 @@ _READY_WITHIN_S = 180.0
 _AFTER_S = 75.0
 Connection = psycopg.Connection[tuple[object, ...]]
 _LEADERS = "SELECT datacenter, leader FROM leadership WHERE leads_now ORDER BY datacenter"
-_PRESENT = "SELECT count(*) FROM agent_instances WHERE seen_at > now() - interval '30 s'"
+_PRESENT = "SELECT count(*) FROM agent_instances WHERE last_seen > now() - interval '30 s'"
 _SUCCESSOR = """
 SELECT leader, extract(epoch FROM started_at)::float8 FROM leadership
 WHERE datacenter = %s AND leads_now AND leader <> %s
@@ -91,7 +91,9 @@ def await_leaders(connection: Connection, agents_wanted: int) -> tuple[dict[str,
         if len(leaders) == _DATACENTERS and present == (agents_wanted,):
             return leaders, time.monotonic() - began
         time.sleep(0.5)
-    raise Failed(f"within {_READY_WITHIN_S:.0f} s there were {present} agents, leaders {leaders}")
+    raise BrokenRunError(
+        f"within {_READY_WITHIN_S:.0f} s there were {present} agents, leaders {leaders}"
+    )
 
 
 def kill_a_leader(
@@ -110,7 +112,7 @@ def kill_a_leader(
         found = connection.execute(_SUCCESSOR, ("VA", victim)).fetchone()
         time.sleep(0.02)
     if found is None:
-        raise Failed(f"nobody leads VA 30 s after {victim} was killed")
+        raise BrokenRunError(f"nobody leads VA 30 s after {victim} was killed")
     successor, began = str(found[0]), float(str(found[1]))
     verdicts.judge(
         good=began - before <= _LEADS_WITHIN_S,
@@ -232,7 +234,7 @@ def tried(project: Project, services: list[str], verdicts: Verdicts) -> None:
     verdicts.judge(good=again, what="a second migration finds everything up to date")
     judge_containers(project, names, verdicts)
     judge_dashboards(project, connection, verdicts)
-    statuses = dict(connection.execute(_STATUSES).fetchall())
+    statuses = {row[0]: row[1] for row in connection.execute(_STATUSES)}
     busy = connection.execute("SELECT count(*) FROM pg_stat_activity").fetchone()
     print(f"       heartbeats by status: {statuses}; {busy} sessions of the server")
     connection.close()

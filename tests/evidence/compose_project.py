@@ -28,7 +28,7 @@ _SERVICE = "com.docker.compose.service"
 _DONE, _HEALTHY = "service_completed_successfully", "service_healthy"
 
 
-class Failed(Exception):
+class BrokenRunError(Exception):
     """Something did not come out as it had to."""
 
 
@@ -85,9 +85,9 @@ class Project:
         return {each["Labels"][_SERVICE]: each["Names"][0] for each in found}
 
     def container(self, service: str) -> Container:
-        """How that of the service is. Raises Failed if there is none."""
+        """How that of the service is. Raises BrokenRunError if there is none."""
         if (name := self.names().get(service)) is None:
-            raise Failed(f"there is no container of {service}")
+            raise BrokenRunError(f"there is no container of {service}")
         (found,) = json.loads(self.podman("inspect", "--type", "container", name))
         networks = found["NetworkSettings"].get("Networks") or {}
         return Container(
@@ -109,7 +109,7 @@ class Project:
         return self._call(["podman", "exec", self.container(service).name, *command], 60)
 
     def podman(self, *arguments: str, timeout_s: float = 120) -> str:
-        """What podman prints. Raises Failed with what it complained about."""
+        """What podman prints. Raises BrokenRunError with what it complained about."""
         return self._run(["podman", *arguments], timeout_s)
 
     def log(self, service: str, lines: int) -> str:
@@ -123,7 +123,9 @@ class Project:
             deadline = time.monotonic() + _PATIENCE_S
             while not self._is(name, wanted["condition"]):
                 if time.monotonic() > deadline:
-                    raise Failed(f"{service} waits for {name} in vain: {self.log(name, 20)}")
+                    raise BrokenRunError(
+                        f"{service} waits for {name} in vain: {self.log(name, 20)}"
+                    )
                 time.sleep(0.5)
 
     def _is(self, service: str, condition: str) -> bool:
@@ -133,13 +135,13 @@ class Project:
         if condition != _DONE or found.running:
             return condition != _DONE
         if found.exit_code != 0:
-            raise Failed(f"{service} ended with {found.exit_code}: {self.log(service, 20)}")
+            raise BrokenRunError(f"{service} ended with {found.exit_code}: {self.log(service, 20)}")
         return True
 
     def _run(self, command: Sequence[str], timeout_s: float) -> str:
         done = self._call(command, timeout_s)
         if done.returncode != 0:
-            raise Failed(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
+            raise BrokenRunError(f"{' '.join(command)}: {done.stdout[-2000:]}{done.stderr[-2000:]}")
         return done.stdout
 
     def _call(self, command: Sequence[str], timeout_s: float) -> "subprocess.CompletedProcess[str]":

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 from pathlib import Path
 
-from tests.evidence.compose_project import Failed
+from tests.evidence.compose_project import BrokenRunError
 from tests.support.programs import find
 
 POSTGRES = "localhost/uptimeo-stand-in-postgres"
@@ -54,7 +54,7 @@ def _build(image: str, dockerfile: str, arguments: str, **files: bytes) -> None:
         command = ["podman", "build", *arguments.split(), "--tag", image, directory]
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
     if done.returncode != 0:
-        raise Failed(f"{image} cannot be built: {done.stderr[-2000:]}")
+        raise BrokenRunError(f"{image} cannot be built: {done.stderr[-2000:]}")
 
 
 def are_here() -> bool:

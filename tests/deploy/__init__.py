@@ -1,0 +1,1 @@
+"""What is delivered beside the package: the image and how it is started."""
