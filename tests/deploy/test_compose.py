@@ -1,5 +1,6 @@
 """docker-compose.yml, as far as it can be told without running it: `make compose-test` runs it."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +14,7 @@ from uptimeo.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 FILE = ROOT / "docker-compose.yml"
+PROVISIONING = ROOT / "deploy/grafana/provisioning"
 TEXT = FILE.read_text("utf-8")
 COMPOSE = yaml.safe_load(TEXT)
 SERVICES: dict[str, Any] = COMPOSE["services"]
@@ -142,6 +144,19 @@ def test_agents_begin_once_the_schema_is_there() -> None:
     for service in AGENTS.values():
         assert service["depends_on"] == {"migrate": {"condition": "service_completed_successfully"}}
     assert SERVICES["migrate"]["depends_on"] == {"postgres": {"condition": "service_healthy"}}
+
+
+@pytest.mark.skipif(not PROVISIONING.exists(), reason="there are no dashboards")
+def test_grafana_is_told_all_that_its_provisioning_asks_for() -> None:
+    grafana = SERVICES["grafana"]
+    text = "".join(path.read_text("utf-8") for path in PROVISIONING.rglob("*.yml"))
+    asked = set(re.findall(r"\$([A-Z][A-Z_]+)", text))
+    files = {Path(name) for name in re.findall(r"\$__file\{([^}]+)\}", text)}
+
+    assert asked <= set(grafana["environment"])
+    assert {str(file.parent) for file in files} == {"/run/secrets"}
+    assert all(f"dashboards/{file.name}" in SERVICES["secrets"]["command"][0] for file in files)
+    assert grafana["environment"]["UPTIMEO_DASHBOARDS"] in volumes(grafana)
 
 
 def test_every_agent_is_scraped_under_its_name() -> None:

@@ -29,6 +29,7 @@ _LEADS_WITHIN_S = 5.0
 _GAP_BEYOND_INTERVAL_S = 4.0
 _READY_WITHIN_S = 180.0
 _AFTER_S = 75.0
+_READER_FILE = "uptimeo_grafana_password"
 Connection = psycopg.Connection[tuple[object, ...]]
 _LEADERS = "SELECT datacenter, leader FROM leadership WHERE leads_now ORDER BY datacenter"
 _PRESENT = "SELECT count(*) FROM agent_instances WHERE last_seen > now() - interval '30 s'"
@@ -167,7 +168,7 @@ def judge_dashboards(project: Project, connection: Connection, verdicts: Verdict
             up = scraped(address)
         verdicts.judge(good=up == 2 * _DATACENTERS, what=f"Prometheus has {up} agents with up == 1")
     volume = project.podman("volume", "inspect", f"{project.name}_dashboards")
-    password = Path(json.loads(volume)[0]["Mountpoint"], "database").read_text().strip()
+    password = Path(json.loads(volume)[0]["Mountpoint"], _READER_FILE).read_text().strip()
     info = connection.info
     with psycopg.connect(
         host=info.host, user="grafana", dbname=info.dbname, password=password, autocommit=True
