@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 
 .PHONY: run test lint check format accept bench-phases bench-db matrix soak faults \
-	dist sbom release-test lock clean
+	compose-test dist sbom release-test lock clean
 .DEFAULT_GOAL := run
 
 run: $(VENV)/.runtime
@@ -51,6 +51,11 @@ soak: $(VENV)/.dev
 # make faults ONLY=F1,F3 SHORT=1
 faults: $(VENV)/.dev
 	$(BIN)/python -m tests.faults $(if $(ONLY),--only $(ONLY)) $(if $(SHORT),--short)
+
+# The image and the whole of docker-compose.yml, run with podman (as root). Where no image registry
+# is reached: make compose-test ARGS=--stand-ins
+compose-test: $(VENV)/.dev
+	$(BIN)/python -m tests.evidence.compose $(ARGS)
 
 # Wheel and sdist of the last commit, in dist/; the same bytes whoever makes them.
 dist: $(VENV)/.dev

@@ -1,1 +1,1 @@
-"""Tests: deploy."""
+"""Tests: what is delivered beside the package, the image, units and manifests."""

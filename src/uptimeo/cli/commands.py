@@ -13,6 +13,7 @@ from uptimeo.cli.agent import agent
 from uptimeo.cli.calibrate import calibrate
 from uptimeo.cli.check import check
 from uptimeo.cli.db import db
+from uptimeo.cli.demo import demo
 from uptimeo.cli.doctor import doctor
 from uptimeo.cli.heartbeats import heartbeats
 from uptimeo.cli.migrate import migrate
@@ -64,6 +65,7 @@ for command in (
     migrate,
     retention,
     db,
+    demo,
     receive,
 ):
     uptimeo.add_command(command)

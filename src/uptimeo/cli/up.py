@@ -16,22 +16,17 @@ from rich.live import Live
 
 from uptimeo.agent import run_agent
 from uptimeo.cli.agent import agent_log
+from uptimeo.cli.demo import install
 from uptimeo.cli.tables import states_table
 from uptimeo.cli.up_receiver import Beside, listening
-from uptimeo.demo.monitors import (
-    DEMO_SCHEDULES,
-    DemoMonitor,
-    DemoSchedule,
-    DemoTarget,
-    demo_monitors,
-)
+from uptimeo.demo.monitors import DemoTarget, demo_monitors
 from uptimeo.demo.process import DemoProcess
 from uptimeo.domain.errors import UptimeoError
 from uptimeo.settings import Settings, default_data_dir, read_database, read_settings
 from uptimeo.storage import schema
 from uptimeo.storage.database import connect, connection_string
 from uptimeo.storage.local import LocalServer
-from uptimeo.storage.monitor_edits import NewMonitor, NewSchedule, disable_named, put_monitor
+from uptimeo.storage.monitor_edits import disable_named
 from uptimeo.storage.places import add_sample_datacenters
 from uptimeo.storage.reports import Reports
 from uptimeo.telemetry import silence_libraries
@@ -116,29 +111,7 @@ async def _fill(conninfo: str, target: DemoTarget | None) -> None:
         if target is None:
             await disable_named(connection, _DEMO_PREFIX)
             return
-        schedules = {schedule.name: schedule for schedule in DEMO_SCHEDULES}
-        for monitor in demo_monitors(target):
-            await put_monitor(connection, _as_new(monitor, schedules[monitor.schedule]))
-
-
-def _as_new(monitor: DemoMonitor, schedule: DemoSchedule) -> NewMonitor:
-    return NewMonitor(
-        name=monitor.name,
-        type=monitor.type,
-        url=monitor.url,
-        method=monitor.method,
-        headers=None if monitor.headers is None else dict(monitor.headers),
-        body=monitor.body,
-        options=dict(monitor.options),
-        timeout_ms=monitor.timeout_ms,
-        schedule=NewSchedule(
-            name=schedule.name,
-            interval_s=schedule.interval_s,
-            warning_ms=schedule.warning_ms,
-            critical_ms=schedule.critical_ms,
-            keep_body=schedule.include_response_body,
-        ),
-    )
+        await install(connection, demo_monitors(target))
 
 
 async def _view(settings: Settings, console: Console) -> None:

@@ -63,12 +63,18 @@ DEMO_SCHEDULES = (_OFTEN, _SELDOM)
 
 def demo_monitors(target: DemoTarget) -> tuple[DemoMonitor, ...]:
     """One monitor for each way in which a target can answer, or fail to."""
-    return (*_lively(target), *_failing(target), *_unreachable(target))
-
-
-def _lively(target: DemoTarget) -> tuple[DemoMonitor, ...]:
-    """Those that are up at least now and then."""
     plain = f"http://127.0.0.1:{target.http_port}"
+    return (*_lively(plain), *_failing(plain), *_over_tls(target), *_unreachable(target))
+
+
+def plain_monitors(url: str) -> tuple[DemoMonitor, ...]:
+    """Those of a target on another host, which has no TLS: `url` is http://host:port."""
+    plain = url.rstrip("/")
+    return (*_lively(plain), *_failing(plain), _UNKNOWN_NAME)
+
+
+def _lively(plain: str) -> tuple[DemoMonitor, ...]:
+    """Those that are up at least now and then."""
     return (
         _http("fast", f"{plain}/fast", _OFTEN),
         _http("slow first byte", f"{plain}/slow-first-byte", _OFTEN),
@@ -84,21 +90,13 @@ def _lively(target: DemoTarget) -> tuple[DemoMonitor, ...]:
             body={"greeting": "hello", "numbers": [1, 2, 3]},
             schedule=_OFTEN.name,
         ),
-        DemoMonitor(
-            name="demo: TLS with a private CA",
-            type="HTTPS",
-            url=f"https://localhost:{target.https_port}/fast",
-            options={"ca_pem": target.ca_pem},
-            schedule=_OFTEN.name,
-        ),
         _http("not JSON", f"{plain}/not-json", _SELDOM),
         _http("large body", f"{plain}/large", _SELDOM),
     )
 
 
-def _failing(target: DemoTarget) -> tuple[DemoMonitor, ...]:
+def _failing(plain: str) -> tuple[DemoMonitor, ...]:
     """Those whose target can be reached and is down all the same."""
-    plain = f"http://127.0.0.1:{target.http_port}"
     return (
         _http("always failing", f"{plain}/failing", _SELDOM),
         _http("too large body", f"{plain}/too-large", _SELDOM),
@@ -113,19 +111,35 @@ def _failing(target: DemoTarget) -> tuple[DemoMonitor, ...]:
     )
 
 
-def _unreachable(target: DemoTarget) -> tuple[DemoMonitor, ...]:
-    """Those where no request can be sent."""
+def _over_tls(target: DemoTarget) -> tuple[DemoMonitor, ...]:
+    """One that trusts the target's authority, and one that does not."""
     return (
+        DemoMonitor(
+            name="demo: TLS with a private CA",
+            type="HTTPS",
+            url=f"https://localhost:{target.https_port}/fast",
+            options={"ca_pem": target.ca_pem},
+            schedule=_OFTEN.name,
+        ),
         DemoMonitor(
             name="demo: untrusted certificate",
             type="HTTPS",
             url=f"https://localhost:{target.https_port}/fast",
             schedule=_SELDOM.name,
         ),
+    )
+
+
+def _unreachable(target: DemoTarget) -> tuple[DemoMonitor, ...]:
+    """Those where no request can be sent."""
+    return (
         _http("refused port", f"http://127.0.0.1:{target.closed_port}/", _SELDOM),
-        _http("unknown name", "http://nothing.invalid/", _SELDOM),
+        _UNKNOWN_NAME,
     )
 
 
 def _http(name: str, url: str, schedule: DemoSchedule) -> DemoMonitor:
     return DemoMonitor(name=f"demo: {name}", type="HTTP", url=url, schedule=schedule.name)
+
+
+_UNKNOWN_NAME = _http("unknown name", "http://nothing.invalid/", _SELDOM)

@@ -6,6 +6,7 @@ standard input ends, so that it never outlives the process that started it.
 
 import asyncio
 import json
+import signal
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
@@ -17,6 +18,7 @@ import trustme
 
 from uptimeo.children import announce, ended
 from uptimeo.demo.monitors import DemoTarget
+from uptimeo.domain.errors import FatalError
 
 _HOST = "127.0.0.1"
 _MAX_REQUEST_BODY = 1_048_576
@@ -195,6 +197,24 @@ async def _read_request(reader: asyncio.StreamReader, writer: asyncio.StreamWrit
         reader=reader,
         writer=writer,
     )
+
+
+async def serve(host: str, port: int, listening: Callable[[str], None]) -> None:
+    """Serve plain HTTP there until SIGTERM or SIGINT; tell `listening` where that is.
+
+    Raises FatalError if that address cannot be had.
+    """
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    connections = _Connections(_Pages())
+    try:
+        server = await asyncio.start_server(connections.accept, host, port)
+    except OSError as error:
+        raise FatalError(f"the demo target cannot listen on {host}:{port}: {error}") from error
+    listening(":".join(map(str, server.sockets[0].getsockname()[:2])))
+    await stopped.wait()
+    server.close()
 
 
 async def _serve_until_stopped() -> None:
