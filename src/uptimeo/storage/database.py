@@ -35,6 +35,9 @@ SET tcp_user_timeout = '4s'; SET client_connection_check_interval = '2s'
 """
 # The longest use of a connection of the pool: a server that hangs must not keep all four.
 _USE_S = 10.0
+# The pool tries ever more seldom, up to two minutes apart. Once it has given up, whoever wants a
+# connection makes it try at once.
+_TRY_AGAIN_S = 5.0
 # Data exception, integrity violation, program limit exceeded: the same rows fail again.
 _DATA_CLASSES = ("22", "23", "54")
 # libpq gives a failed login no SQLSTATE, only the server's text.
@@ -134,6 +137,7 @@ def make_pool(conninfo: str, size: int) -> Pool:
         open=False,
         configure=_configure,
         timeout=2.0,
+        reconnect_timeout=_TRY_AGAIN_S,
         kwargs={"autocommit": True, "prepare_threshold": None},
         name="uptimeo",
     )
