@@ -3,14 +3,18 @@
 import asyncio
 import fcntl
 import os
+import socket
+import threading
 import time
 from pathlib import Path
 
 import pytest
 
+from tests.support.doctor import settings
+from tests.support.servers import serve
 from uptimeo.doctor import proc
-from uptimeo.doctor.facts import Process, Unseen
-from uptimeo.doctor.host import in_thread, seen, spool_facts
+from uptimeo.doctor.facts import OpsAnswer, Process, Unseen
+from uptimeo.doctor.host import asked, in_thread, ready, seen, spool_facts
 
 STATUS = """Name:\tuptimeo
 Uid:\t1000\t1001\t1000\t1000
@@ -137,3 +141,47 @@ async def test_what_the_system_refuses_is_not_seen_and_why() -> None:
 
     assert await seen(in_thread(lambda: 3)) == 3
     assert await seen(in_thread(refused)) == Unseen("[Errno 13] Permission denied")
+
+
+def test_a_name_server_is_asked_and_any_answer_will_do() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
+        server.bind(("127.0.0.1", 0))
+        port = server.getsockname()[1]
+
+        def refuse() -> None:
+            question, where = server.recvfrom(512)
+            server.sendto(b"xx of somebody else", where)
+            server.sendto(question[:2] + b"\x81\x05" + question[4:], where)
+
+        answering = threading.Thread(target=refuse)
+        answering.start()
+        took = asked("127.0.0.1", port)
+        answering.join()
+
+    assert took is not None
+    assert asked("127.0.0.1", port) is None
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (b"HTTP/1.1 200 OK\r\n\r\n{}", OpsAnswer(200, "{}")),
+        (
+            b'HTTP/1.1 503 X\r\n\r\n{"ready": false, "problems": ["a", "b"]}',
+            OpsAnswer(503, "a; b"),
+        ),
+        (b"", OpsAnswer(None, "what came is no answer in HTTP")),
+    ],
+)
+async def test_the_agent_here_is_asked_whether_it_is_ready(answer: bytes, told: OpsAnswer) -> None:
+    async def script(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(answer)
+
+    agent = proc.process(os.getpid())
+    async with serve(script) as address:
+        listen = settings(UPTIMEO_OPS_LISTEN=f"0.0.0.0:{address.port}")
+        assert await ready(listen, agent) == told
+        assert await ready(listen, None) is None
+        assert await ready(settings(), agent) is None
+    assert (await ready(listen, agent)) == OpsAnswer(None, "Connection refused")

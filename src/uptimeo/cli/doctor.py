@@ -5,6 +5,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 
 import click
@@ -38,7 +39,11 @@ def doctor(*, as_json: bool) -> None:
     setup = _setup(os.environ)
     where = "no database" if setup.conninfo is None else shown(setup.conninfo)
     waiting = Console(stderr=True)
-    with waiting.status(f"Examining {where} ..."):
+    # Off a terminal, it would still print an empty line.
+    telling: AbstractContextManager[object] = nullcontext()
+    if waiting.is_terminal:
+        telling = waiting.status(f"Examining {where} ...")
+    with telling:
         findings = asyncio.run(examine(setup))
     if as_json:
         click.echo(json.dumps(_document(where, findings), indent=2))

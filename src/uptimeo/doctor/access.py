@@ -160,8 +160,8 @@ async def _answers(connection: Connection, asked: Mapping[str, Question]) -> dic
         except TimeoutError:
             gone = f"no time was left after {_ALL_S:g} s"
             found[name] = Unseen(gone)
-        except (UptimeoError, OSError) as error:
-            found[name] = Unseen(str(error))
+        except Exception as error:  # noqa: BLE001 - a bug here must not hide what else is wrong
+            found[name] = Unseen(f"{type(error).__name__}: {error}")
     return found
 
 

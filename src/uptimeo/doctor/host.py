@@ -1,6 +1,7 @@
 """How is this host, as far as an agent depends on it? The facts of `HostFacts`, each in time."""
 
 import asyncio
+import json
 import os
 import secrets
 import socket
@@ -31,12 +32,12 @@ async def gather(settings: Settings) -> HostFacts:
     lock = settings.spool_dir / "spool.lock"
     process = await seen(in_thread(lambda: proc.holder(lock)))
     agent = None if isinstance(process, Unseen) else process
-    limit, ping, spool, servers, ready, commands = await asyncio.gather(
+    limit, ping, spool, servers, answer, commands = await asyncio.gather(
         seen(in_thread(lambda: proc.own_open_files() if agent is None else agent.open_files)),
         seen(in_thread(lambda: proc.own_rights() if agent is None else proc.rights_of(agent))),
         seen(in_thread(lambda: spool_facts(settings.spool_dir))),
         seen(in_thread(_nameservers)),
-        seen(_ready(settings, agent)),
+        seen(ready(settings, agent)),
         seen(in_thread(lambda: _commands(settings.exec_file))),
     )
     return HostFacts(
@@ -45,7 +46,7 @@ async def gather(settings: Settings) -> HostFacts:
         ping=ping,
         spool=spool,
         nameservers=servers,
-        ready=ready,
+        ready=answer,
         exec_file=commands,
     )
 
@@ -57,7 +58,7 @@ async def seen(fact: Awaitable[T]) -> Seen[T]:
             return await fact
     except TimeoutError:
         return Unseen(f"no answer within {_PATIENCE_S:g} s")
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except Exception as error:  # noqa: BLE001 - a bug here must not hide what else is wrong
         return Unseen(str(error) or type(error).__name__)
 
 
@@ -140,15 +141,15 @@ def _asides(directory: Path) -> list[Path]:
 
 
 def _nameservers() -> tuple[Nameserver, ...]:
-    return tuple(Nameserver(address=each, after_ms=_asked(each)) for each in proc.nameservers())
+    return tuple(Nameserver(address=each, after_ms=asked(each)) for each in proc.nameservers())
 
 
-def _asked(address: str) -> float | None:
-    """How long the server took for an answer, of any kind."""
+def asked(address: str, port: int = 53) -> float | None:
+    """How many ms a name server took for an answer, of any kind; None: there was none."""
     number = secrets.token_bytes(2)
     started = time.perf_counter()
     try:
-        where = socket.getaddrinfo(address, 53, type=socket.SOCK_DGRAM)[0]
+        where = socket.getaddrinfo(address, port, type=socket.SOCK_DGRAM)[0]
         with socket.socket(*where[:3]) as wire:
             wire.settimeout(_ANSWER_S)
             wire.connect(where[4])
@@ -160,7 +161,7 @@ def _asked(address: str) -> float | None:
     return (time.perf_counter() - started) * 1000
 
 
-async def _ready(settings: Settings, agent: Process | None) -> OpsAnswer | None:
+async def ready(settings: Settings, agent: Process | None) -> OpsAnswer | None:
     """What the agent's endpoint says; None where there is none to ask."""
     address = settings.ops_address()
     if address is None or agent is None or not address[1]:
@@ -174,10 +175,20 @@ async def _ready(settings: Settings, agent: Process | None) -> OpsAnswer | None:
         finally:
             writer.close()
     except OSError as error:
-        return OpsAnswer(None, error.strerror or str(error))
+        return OpsAnswer(None, os.strerror(error.errno) if error.errno else str(error))
     status = answer[9:12].decode("ascii", "replace")
     body = answer.partition(b"\r\n\r\n")[2].decode("utf-8", "replace")
-    return OpsAnswer(int(status) if status.isdecimal() else None, body)
+    if not status.isdecimal():
+        return OpsAnswer(None, "what came is no answer in HTTP")
+    return OpsAnswer(int(status), _problems(body))
+
+
+def _problems(body: str) -> str:
+    """What the agent says is in its way, or else all that it said."""
+    try:
+        return "; ".join(json.loads(body)["problems"])
+    except (ValueError, KeyError, TypeError):
+        return body
 
 
 def _own(host: str) -> str:

@@ -77,7 +77,8 @@ def _ready(found: OpsAnswer | None) -> Iterator[Finding]:
         )
     else:
         yield subject.critical(
-            f"/readyz answers {found.status}: {found.text}", "the answer has the reasons"
+            f"/readyz answers {found.status}: {found.text}",
+            "docs/metrics.md says when an agent is ready",
         )
 
 
