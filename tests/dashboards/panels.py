@@ -71,8 +71,8 @@ class Column:
     empty: str | None = None
     colour: str | None = None
 
-    def properties(self) -> list[Json]:
-        """As an override has them."""
+    def properties(self, *, cells: bool = True) -> list[Json]:
+        """As an override has them; `custom.` is of tables."""
         plain = {
             "displayName": self.title,
             "unit": self.unit,
@@ -81,7 +81,11 @@ class Column:
             "noValue": self.empty,
         }
         found = {name: value for name, value in plain.items() if value is not None}
-        return [{"id": name, "value": value} for name, value in (found | self._coloured()).items()]
+        return [
+            {"id": name, "value": value}
+            for name, value in (found | self._coloured()).items()
+            if cells or not name.startswith("custom.")
+        ]
 
     def _coloured(self) -> Json:
         found: Json = {}
@@ -139,10 +143,6 @@ class Panel:
 
     def json(self, source: Source) -> Json:
         """Without its place."""
-        overrides = [
-            {"matcher": {"id": "byName", "options": name}, "properties": column.properties()}
-            for name, column in self.columns.items()
-        ]
         found: Json = {
             "type": self.kind,
             "title": self.title,
@@ -152,7 +152,7 @@ class Panel:
                 query.target(source, chr(ord("A") + n)) for n, query in enumerate(self.queries)
             ],
             "options": self.options,
-            "fieldConfig": {"defaults": self.defaults, "overrides": overrides},
+            "fieldConfig": {"defaults": self.defaults, "overrides": self._overrides()},
         }
         if self.transformations:
             found["transformations"] = list(self.transformations)
@@ -161,6 +161,19 @@ class Panel:
         if self.points is not None:
             found["maxDataPoints"] = self.points
         return found
+
+    def _overrides(self) -> list[Json]:
+        named = [
+            _override("byName", name, column.properties(cells=self.kind == "table"))
+            for name, column in self.columns.items()
+        ]
+        # What is said of a table without rows would else stand in each cell without a value.
+        blank = _override("byRegexp", "/.*/", [{"id": "noValue", "value": ""}])
+        return [blank, *named] if self.kind == "table" else named
+
+
+def _override(matcher: str, name: str, properties: list[Json]) -> Json:
+    return {"matcher": {"id": matcher, "options": name}, "properties": properties}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -123,7 +123,7 @@ def _now() -> list[Panel]:
                 "fenced": Column(title="Fenced off", steps=_BAD),
                 "unusual": Column(title="Unusual heartbeats", steps=((None, GREEN), (1, VIOLET))),
                 "days_ahead": Column(
-                    title="Partitions ahead", unit="d", steps=((None, RED), (3, GREEN))
+                    title="Days of partitions ahead", steps=((None, RED), (3, GREEN))
                 ),
             },
         ),
@@ -256,7 +256,7 @@ def _upkeep() -> list[Panel]:
                 "partitions": Column(title="Partitions", width=100),
                 "first_day": Column(title="First day", width=120),
                 "last_day": Column(title="Last day", width=120),
-                "keep_days": Column(title="Kept", unit="d", empty="for ever", width=90),
+                "keep_days": Column(title="Days kept", empty="for ever", width=90),
                 "rows_estimate": Column(title="Rows, about", unit="short", width=110),
                 "bytes": Column(title="Size", unit="bytes", width=100),
             },

@@ -88,7 +88,7 @@ def _now() -> list[Panel]:
             ),
             Figure(
                 text="min(uptimeo_partitions_ahead)",
-                shown=Column(title="Partitions ahead", unit="d", steps=((None, RED), (3, GREEN))),
+                shown=Column(title="Days of partitions ahead", steps=((None, RED), (3, GREEN))),
             ),
         ),
         timeline(

@@ -9,7 +9,7 @@ ONE = f'{PLACE},monitor=~"$monitor"'
 AGENT = "{{datacenter}} {{agent}}"
 BAD = ((None, GREEN), (1, RED))
 MONITOR_PAGE = (
-    "/d/uptimeo-prometheus-monitor/?var-monitor=${__data.fields.monitor}"
+    "/d/uptimeo-prometheus-monitor/?var-monitor=${__data.fields.monitor:percentencode}"
     "&${datacenter:queryparam}&${__url_time_range}"
 )
 LEADERLESS = f"count(sum by (datacenter) (uptimeo_leader{{{PLACE}}}) == 0)"

@@ -20,7 +20,7 @@ PROVISIONING = ROOT / "deploy" / "grafana" / "provisioning"
 NAMES = list(PAGES)
 BY_UID = {page.uid: page for page in PAGES.values()}
 _LINK = re.compile(r"/d/([\w-]+)/\?(.*)")
-_FIELD = re.compile(r"\$\{__data\.fields\.(\w+)\}")
+_FIELD = re.compile(r"\$\{__data\.fields\.(\w+)(?::\w+)?\}")
 
 
 def written(name: str) -> Json:
@@ -60,7 +60,7 @@ def _widen(dashboard: Json) -> None:
 
 
 def _override(dashboard: Json) -> None:
-    override = panels(dashboard)[2]["fieldConfig"]["overrides"][0]
+    override = panels(dashboard)[2]["fieldConfig"]["overrides"][1]
     override["properties"].append({"id": "custom.wdth", "value": 3})
 
 
@@ -98,6 +98,15 @@ def test_every_panel_says_what_it_shows_and_what_an_empty_one_means(name: str) -
         assert panel["title"]
         assert panel["description"].endswith("."), panel["title"]
         assert panel["fieldConfig"]["defaults"]["noValue"], panel["title"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_an_empty_table_says_does_not_stand_in_its_empty_cells(name: str) -> None:
+    for panel in panels(written(name)):
+        if panel["type"] == "table":
+            first = panel["fieldConfig"]["overrides"][0]
+            assert first["matcher"] == {"id": "byRegexp", "options": "/.*/"}
+            assert first["properties"] == [{"id": "noValue", "value": ""}]
 
 
 @pytest.mark.parametrize("name", NAMES)
