@@ -37,14 +37,15 @@ INSERT INTO agent_terms (datacenter_id, term, holder, started_at)
 VALUES (1, 1, gen_random_uuid(), now() - interval '1 hour')
 """
 ASIDE = """
-INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload) VALUES (1, %s, %s::jsonb::text)
+INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload)
+VALUES (1, %s, %s::jsonb::text)
 """
 DAY = "SELECT partition_for('api_heartbeats', timestamptz '2026-01-31')"
 
 
 def block(beginning: str) -> str:
     """The block of SQL that begins with these words."""
-    (found,) = [each for each in SQL if each.startswith(beginning)]
+    (found,) = [str(each) for each in SQL if each.startswith(beginning)]
     return found
 
 
