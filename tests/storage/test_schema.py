@@ -106,6 +106,18 @@ async def test_an_agent_refuses_another_schema_and_says_what_to_do(
         await schema.verify(connection)
 
 
+async def test_migrating_back_is_refused_and_changes_nothing(
+    conninfo: str, connection: Connection
+) -> None:
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+
+    for attempt in (schema.migrate, schema.foresee):
+        with pytest.raises(FatalError, match=r"schema is 9999.*use a newer release"):
+            await asyncio.to_thread(attempt, conninfo)
+
+    assert await one(connection, "SELECT version_num FROM alembic_version") == "9999"
+
+
 async def test_an_agent_refuses_the_functions_of_another_release(connection: Connection) -> None:
     await connection.execute("UPDATE schema_definitions SET digest = 'another'")
 

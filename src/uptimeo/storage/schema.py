@@ -44,10 +44,7 @@ async def verify(connection: Connection) -> None:
     if found is None:
         raise FatalError("the database has no UptimeO schema: run `uptimeo migrate`")
     if found != HEAD:
-        raise FatalError(
-            f"the database's schema is {found}, this release works with {HEAD}: "
-            + ("run `uptimeo migrate`" if found < HEAD else "use a newer release of UptimeO")
-        )
+        raise _of_another_release(found)
     if not await definitions.are_applied(connection):
         raise FatalError(
             "the database has the functions of another release: run `uptimeo migrate` with the"
@@ -151,4 +148,14 @@ def _revision(driver: psycopg.Connection[Any]) -> str | None:
     if not driver.execute(_HAS_VERSION_TABLE).fetchone()[0]:  # type: ignore[index]
         return None
     row = driver.execute(_VERSION).fetchone()
-    return None if row is None else row[0]
+    found: str | None = None if row is None else row[0]
+    if found is not None and found > HEAD:
+        raise _of_another_release(found)
+    return found
+
+
+def _of_another_release(found: str) -> FatalError:
+    return FatalError(
+        f"the database's schema is {found}, this release works with {HEAD}: "
+        + ("run `uptimeo migrate`" if found < HEAD else "use a newer release of UptimeO")
+    )
