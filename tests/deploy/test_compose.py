@@ -134,10 +134,13 @@ def test_images_of_others_can_be_replaced() -> None:
 
 
 def test_dashboards_start_only_when_asked_for() -> None:
-    asked = {name for name, service in SERVICES.items() if service.get("profiles")}
+    asked = {
+        name: service["profiles"] for name, service in SERVICES.items() if "profiles" in service
+    }
 
-    assert asked == {"dashboards-login", "prometheus", "grafana"}
-    assert all(SERVICES[name]["profiles"] == ["dashboards"] for name in asked)
+    assert asked.pop("uptimeo") == ["commands"]
+    assert set(asked) == {"dashboards-login", "prometheus", "grafana"}
+    assert all(profiles == ["dashboards"] for profiles in asked.values())
 
 
 def test_agents_begin_once_the_schema_is_there() -> None:

@@ -78,6 +78,12 @@ class Project:
         """Stop all and remove it, with its volumes."""
         self._run([*self._compose, "down", "--volumes", "--timeout", "10"], _BUILD_S)
 
+    def said(self, *arguments: str) -> str:
+        """What a command of ours prints in a container of its own."""
+        return self._run(
+            [*self._compose, "run", "--rm", "-T", "--no-deps", "uptimeo", *arguments], 120
+        )
+
     def names(self) -> dict[str, str]:
         """The names of the containers that there are, by service."""
         label = f"label=io.podman.compose.project={self.name}"
