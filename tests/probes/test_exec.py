@@ -186,7 +186,8 @@ async def test_endless_output_is_bounded(host: Host) -> None:
 
 
 async def test_no_descriptor_and_no_core_is_left_to_it(host: Host) -> None:
-    result = await host.run("ls /proc/self/fd | wc -l; ulimit -c; ulimit -f")
+    # Limits are set from outside, when it has begun.
+    result = await host.run("sleep 0.2; ls /proc/self/fd | wc -l; ulimit -c; ulimit -f")
 
     assert result.exchange is not None
     descriptors, core, file = result.exchange.body_start.decode().split()

@@ -120,7 +120,10 @@ async def _read(read_end: int, output: Output) -> None:
 
 
 def _limit(pid: int, timeout_s: float) -> None:
-    """Set from outside: a thread-rich process such as ours must not run code after a fork."""
+    """Set from outside, so that a command is without them for its first instant.
+
+    A process with threads, such as ours, must not run code between fork and exec.
+    """
     for kind, wanted in (
         (resource.RLIMIT_CORE, 0),
         (resource.RLIMIT_NOFILE, _FILES),
