@@ -29,13 +29,13 @@ async def test_beside_a_healthy_agent_it_finds_all_well_under_the_same_role(
         pid = agent.process.pid
     _, after, _ = await output("doctor", "--json", **same)
 
-    found = {f["check"]: f for f in json.loads(out)["findings"]}
+    found = {f["examination"]: f for f in json.loads(out)["findings"]}
     assert {check: found[check]["condition"] for check in SURE} == dict.fromkeys(SURE, "ok")
     assert found["process"]["value"].startswith(f"process {pid} ")
     assert "agent-a, term 1" in found["leader"]["value"]
     assert {f["condition"] for f in found.values()} <= {"ok", "warning", "unknown"}
     assert err == ""
-    gone = {f["check"]: f["condition"] for f in json.loads(after)["findings"]}
+    gone = {f["examination"]: f["condition"] for f in json.loads(after)["findings"]}
     assert gone["process"] == "warning"
 
 

@@ -86,7 +86,7 @@ def test_json_is_one_object_with_stable_names(conninfo: str, tmp_path: Path) -> 
     assert set(told["counts"]) == {"ok", "warning", "critical", "unknown"}
     assert sum(told["counts"].values()) == len(told["findings"])
     assert {tuple(each) for each in told["findings"]} == {
-        ("check", "condition", "what", "value", "advice")
+        ("examination", "condition", "what", "value", "advice")
     }
     assert not (tmp_path / "d").exists()
 

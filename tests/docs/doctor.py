@@ -1,4 +1,4 @@
-"""The tables of `docs/doctor.md`, made of the checks that there are.
+"""The tables of `docs/doctor.md`, made of the examinations that there are.
 
 `python -m tests.docs.doctor` puts them into the page.
 """
@@ -7,16 +7,16 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from uptimeo.doctor.checks import GROUPS, Check
+from uptimeo.doctor.examinations import GROUPS, Examination
 
 PAGE = Path(__file__).parents[2] / "docs" / "doctor.md"
-_HEAD = "| check | looks at | warning | critical |\n| --- | --- | --- | --- |"
+_HEAD = "| examination | looks at | warning | critical |\n| --- | --- | --- | --- |"
 
 
 def tables() -> Iterator[tuple[str, str]]:
     """The heading of each group, and its table."""
-    for title, checks in GROUPS.items():
-        rows = "\n".join(_row(name, check) for name, check in checks.items())
+    for title, examinations in GROUPS.items():
+        rows = "\n".join(_row(name, each) for name, each in examinations.items())
         yield title, f"{_HEAD}\n{rows}"
 
 
@@ -29,8 +29,8 @@ def page(text: str) -> str:
     return text
 
 
-def _row(name: str, check: Check) -> str:
-    return f"| `{name}` | {check.looks_at} | {check.warning} | {check.critical} |"
+def _row(name: str, examination: Examination) -> str:
+    return f"| `{name}` | {examination.looks_at} | {examination.warning} | {examination.critical} |"
 
 
 if __name__ == "__main__":

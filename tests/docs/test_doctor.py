@@ -1,10 +1,10 @@
-"""Does `docs/doctor.md` describe every check, and does what the doctor advises lead somewhere?"""
+"""Does `docs/doctor.md` describe every examination, and does all advice lead somewhere?"""
 
 import re
 from pathlib import Path
 
 from tests.docs import doctor
-from uptimeo.doctor.checks import CHECKS
+from uptimeo.doctor.examinations import EXAMINATIONS
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src" / "uptimeo" / "doctor").rglob("*.py"))
@@ -25,13 +25,13 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", each.lower()).replace(" ", "-") for each in headings}
 
 
-def test_every_check_is_described_in_its_own_words() -> None:
+def test_every_examination_is_described_in_its_own_words() -> None:
     text = doctor.PAGE.read_text("utf-8")
 
     assert doctor.page(text) == text, "python -m tests.docs.doctor"
 
 
-def test_every_check_that_the_page_names_exists_and_has_a_judge() -> None:
+def test_every_examination_that_the_page_names_exists_and_has_a_judge() -> None:
     row = re.compile(r"^\| `([a-z-]+)` \|[^|]*\|[^|]*\|[^|]*\|$", re.MULTILINE)
     named = set(row.findall(doctor.PAGE.read_text("utf-8")))
     judged = {
@@ -40,7 +40,7 @@ def test_every_check_that_the_page_names_exists_and_has_a_judge() -> None:
         for name in re.findall(r'Subject\(\s*"([a-z-]+)"', source.read_text())
     }
 
-    assert named == judged == set(CHECKS)
+    assert named == judged == set(EXAMINATIONS)
 
 
 def test_advice_leads_to_pages_and_headings_that_exist() -> None:

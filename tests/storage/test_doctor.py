@@ -68,8 +68,13 @@ async def test_a_sound_installation_has_nothing_to_complain_of(conninfo: str) ->
     findings = await examined(conninfo)
 
     assert bad(findings) == {}
-    assert {f.check for f in findings if f.condition is UNKNOWN} == set()
-    assert {f.check for f in findings} >= NOT_FOR_AGENTS | {"clock", "vacuum", "slots", "leader"}
+    assert {f.examination for f in findings if f.condition is UNKNOWN} == set()
+    assert {f.examination for f in findings} >= NOT_FOR_AGENTS | {
+        "clock",
+        "vacuum",
+        "slots",
+        "leader",
+    }
 
 
 async def test_an_agents_role_is_enough_and_is_told_what_it_may_not_see(
@@ -85,7 +90,7 @@ async def test_an_agents_role_is_enough_and_is_told_what_it_may_not_see(
     findings = await examine(setup(logins["va"], tmp_path))
 
     assert bad(findings).keys() - HOST == set()
-    assert {f.check for f in findings if f.condition is UNKNOWN} - HOST == {
+    assert {f.examination for f in findings if f.condition is UNKNOWN} - HOST == {
         *NOT_FOR_AGENTS,
         "transactions",
     }
@@ -115,7 +120,7 @@ async def test_a_reader_sees_the_whole_installation(logins: Mapping[str, str]) -
     findings = await examined(logins["reader"])
 
     assert bad(findings) == {}
-    assert {f.check for f in findings if f.condition is UNKNOWN} == {"transactions"}
+    assert {f.examination for f in findings if f.condition is UNKNOWN} == {"transactions"}
 
 
 async def test_nobody_without_rights_gets_more_than_unknown(logins: Mapping[str, str]) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from tests.support.servers import Address, serve
 from uptimeo.doctor import facts
-from uptimeo.doctor.checks import CHECKS
+from uptimeo.doctor.examinations import EXAMINATIONS
 from uptimeo.doctor.judging import judged
 from uptimeo.domain.finding import Condition, Finding
 from uptimeo.settings import Settings, read_settings
@@ -159,28 +159,28 @@ def sound(
     )
 
 
-def of(check: str, findings: Iterable[Finding]) -> list[Finding]:
-    """Those of one check."""
-    return [finding for finding in findings if finding.check == check]
+def of(examination: str, findings: Iterable[Finding]) -> list[Finding]:
+    """Those of one examination."""
+    return [finding for finding in findings if finding.examination == examination]
 
 
 def bad(findings: Iterable[Finding]) -> dict[str, Condition]:
-    """What needs attention: condition by check, the last of each."""
+    """What needs attention: condition by examination, the last of each."""
     wrong = (Condition.WARNING, Condition.CRITICAL)
-    return {f.check: f.condition for f in findings if f.condition in wrong}
+    return {f.examination: f.condition for f in findings if f.condition in wrong}
 
 
 def found(given: facts.Facts) -> list[Finding]:
     """The findings, each of which has to be documented, and have advice if it is bad."""
     findings = judged(given)
     for finding in findings:
-        check = CHECKS[finding.check]
+        known = EXAMINATIONS[finding.examination]
         assert finding.value, finding
         if finding.condition is Condition.WARNING:
-            assert check.warning, finding
+            assert known.warning, finding
         if finding.condition is Condition.CRITICAL:
-            assert check.critical, finding
-        if finding.check in bad([finding]):
+            assert known.critical, finding
+        if finding.examination in bad([finding]):
             assert finding.advice, finding
     return findings
 

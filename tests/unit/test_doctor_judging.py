@@ -22,7 +22,7 @@ from tests.support.doctor import (
     vacuuming,
 )
 from uptimeo.doctor import facts
-from uptimeo.doctor.checks import CHECKS
+from uptimeo.doctor.examinations import EXAMINATIONS
 from uptimeo.domain.finding import Condition, worst
 from uptimeo.storage import health, server
 from uptimeo.storage.schema import HEAD
@@ -46,12 +46,12 @@ def test_a_sound_installation_is_all_right_and_every_check_says_so() -> None:
     )
 
     assert {f.condition for f in findings} == {Condition.OK}
-    assert {f.check for f in findings} == set(CHECKS)
+    assert {f.examination for f in findings} == set(EXAMINATIONS)
     assert worst(findings) is Condition.OK
 
 
 @pytest.mark.parametrize(
-    ("changes", "check", "condition"),
+    ("changes", "examination", "condition"),
     [
         ({"link": link(version_number=160_004)}, "server-version", CRITICAL),
         ({"link": link(encrypted=False, tls=None)}, "tls", WARNING),
@@ -129,13 +129,13 @@ def test_a_sound_installation_is_all_right_and_every_check_says_so() -> None:
     ],
 )
 def test_one_thing_that_is_wrong_with_the_database_is_one_finding(
-    changes: dict[str, object], check: str, condition: Condition
+    changes: dict[str, object], examination: str, condition: Condition
 ) -> None:
-    assert bad(found(sound(database_=database(**changes)))) == {check: condition}
+    assert bad(found(sound(database_=database(**changes)))) == {examination: condition}
 
 
 @pytest.mark.parametrize(
-    ("changes", "check", "condition"),
+    ("changes", "examination", "condition"),
     [
         ({"process": None}, "process", WARNING),
         ({"ready": facts.OpsAnswer(None, "refused")}, "ready", WARNING),
@@ -169,9 +169,9 @@ def test_one_thing_that_is_wrong_with_the_database_is_one_finding(
     ],
 )
 def test_one_thing_that_is_wrong_with_the_host_is_one_finding(
-    changes: dict[str, object], check: str, condition: Condition
+    changes: dict[str, object], examination: str, condition: Condition
 ) -> None:
-    assert bad(found(sound(host_=host(**changes)))) == {check: condition}
+    assert bad(found(sound(host_=host(**changes)))) == {examination: condition}
 
 
 @pytest.mark.parametrize(
@@ -227,7 +227,13 @@ def test_what_was_not_seen_is_unknown_with_the_reason_and_counts_for_nothing() -
     findings = found(sound(database_=database(leaders=hidden, agents=hidden, rollups=hidden)))
 
     unknown = [f for f in findings if f.condition is Condition.UNKNOWN]
-    assert {f.check for f in unknown} == {"leader", "maintenance", "agents", "peers", "rollups"}
+    assert {f.examination for f in unknown} == {
+        "leader",
+        "maintenance",
+        "agents",
+        "peers",
+        "rollups",
+    }
     assert {f.value for f in unknown} == {"somebody may not see it"}
     assert worst(findings) is Condition.OK
 
@@ -276,10 +282,10 @@ def test_without_a_datacenter_the_host_is_left_out_and_the_installation_examined
     person = facts.Facts(
         setup=facts.Setup(conninfo="host=db.example"), database=database(), host=None
     )
-    checks = {f.check for f in found(person)}
+    names = {f.examination for f in found(person)}
 
-    assert not checks & {"spool", "ping", "datacenter", "monitors", "rows"}
-    assert checks >= {"leader", "partitions", "rollups"}
+    assert not names & {"spool", "ping", "datacenter", "monitors", "rows"}
+    assert names >= {"leader", "partitions", "rollups"}
 
 
 def test_another_user_says_nothing_of_the_spool() -> None:

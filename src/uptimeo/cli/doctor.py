@@ -31,7 +31,7 @@ def doctor(*, as_json: bool) -> None:
 
     It takes the settings of `uptimeo agent`. Run it on the host of an agent, as its user and with
     its environment; without DATACENTER_ID only the installation is examined. It takes at most some
-    15 seconds, also while the database hangs. docs/doctor.md has every check.
+    15 seconds, also while the database hangs. docs/doctor.md has all that is examined.
 
     Exit code 0 if all is well, 1 with warnings, 2 if something is critical, as a monitoring plugin.
     What the role may not see is unknown, and counts for nothing.

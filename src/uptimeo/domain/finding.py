@@ -18,11 +18,11 @@ class Condition(StrEnum):
 class Finding:
     """What came of one examination.
 
-    `check` is a name that does not change, `what` the thing that was looked at, `value` what was
-    found, `advice` what to do; empty if nothing is to be done.
+    `examination` is a name that does not change, `what` the thing that was looked at, `value` what
+    was found, `advice` what to do; empty if nothing is to be done.
     """
 
-    check: str
+    examination: str
     condition: Condition
     what: str
     value: str

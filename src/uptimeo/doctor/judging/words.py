@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from uptimeo.doctor.checks import CHECKS
+from uptimeo.doctor.examinations import EXAMINATIONS
 from uptimeo.doctor.facts import Seen, T, Unseen
 from uptimeo.domain.finding import Condition, Finding
 from uptimeo.domain.text import one_line
@@ -14,11 +14,11 @@ _UNITS = ((172_800, 86_400, "days"), (7200, 3600, "h"), (120, 60, "min"), (0, 1,
 
 
 class Subject:
-    """The findings of one check, a name in `CHECKS`; about one thing unless they say so."""
+    """The findings of one of `EXAMINATIONS`, about one thing unless they name another."""
 
-    def __init__(self, check: str, what: str = "") -> None:
-        self._check = check
-        self._what = what or CHECKS[check].title
+    def __init__(self, name: str, what: str = "") -> None:
+        self._examination = name
+        self._what = what or EXAMINATIONS[name].title
 
     def ok(self, value: str, advice: str = "", what: str = "") -> Finding:
         """Nothing is to be done; `advice` is worth knowing all the same."""
@@ -44,7 +44,7 @@ class Subject:
 
     def _found(self, condition: Condition, value: str, advice: str, what: str) -> Finding:
         return Finding(
-            check=self._check,
+            examination=self._examination,
             condition=condition,
             what=one_line(what or self._what, 120),
             value=one_line(value, _LONGEST),
