@@ -6,7 +6,7 @@ import signal
 from pathlib import Path
 
 from tests.acceptance.test_agent import add, other
-from tests.support.agents import running
+from tests.support.agents import PATIENCE_S, running
 from tests.support.servers import Address
 from tests.support.service_manager import listening
 from uptimeo.storage.database import Connection
@@ -23,7 +23,9 @@ class StuckProbe(Probe[ProbeOptions]):
     options: ClassVar[type[ProbeOptions]] = ProbeOptions
 
     async def probe(self, options, context):
-        with open(options.url.removeprefix("stuck://"), "w"):
+        pipe = options.url.removeprefix("stuck://")
+        open(f"{pipe}.begun", "w").close()
+        with open(pipe, "w"):
             return Timeline().result()
 """
 ENTRY = "[uptimeo.probes]\nstuck = stuck:StuckProbe\n"
@@ -75,22 +77,27 @@ async def test_a_leader_and_a_standby_are_ready_and_an_end_is_announced(
     assert second.heard("WATCHDOG=1") == 0
 
 
-async def test_an_agent_whose_loop_hangs_gives_no_sign_of_life(
+async def test_an_agent_whose_loop_hangs_gives_no_sign_of_life_until_it_goes_on(
     environment: dict[str, str], connection: Connection, tmp_path: Path
 ) -> None:
     pipe = stuck(tmp_path / "site")
+    begun = pipe.with_suffix(".begun")
     given = environment | watched(tmp_path) | {"PYTHONPATH": str(tmp_path / "site")}
 
     async with listening(str(tmp_path / "notify")) as told, running("agent", **given) as agent:
         await told.status("leads VA")
         await told.again("WATCHDOG=1", times=3)
         await add(connection, "stuck", f"stuck://{pipe}", type="STUCK")
-        silence = 0.0
-        while silence < 1.2:  # three times what the manager waits
-            before = told.heard("WATCHDOG=1")
-            await asyncio.sleep(0.3)
-            silence = silence + 0.3 if told.heard("WATCHDOG=1") == before else 0.0
-        assert agent.process.returncode is None
+        async with asyncio.timeout(PATIENCE_S):
+            while not begun.exists():
+                await asyncio.sleep(0.02)
+        await asyncio.sleep(0.2)
+        before = told.heard("WATCHDOG=1")
+        await asyncio.sleep(1.2)  # three times what the manager waits
+        assert told.heard("WATCHDOG=1") == before
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        await told.again("WATCHDOG=1")
+        os.close(reading)
         agent.signal(signal.SIGKILL)
 
 
