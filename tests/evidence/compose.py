@@ -284,7 +284,8 @@ def main() -> None:
     finally:
         if not given.keep:
             project.down()
-            verdicts.judge(good=not project.names(), what="`down --volumes` left no container")
+            left = [*project.names(), *project.volumes()]
+            verdicts.judge(good=not left, what=f"`down --volumes` left {left or 'nothing'}")
     print(f"       load {os.getloadavg()}")
     sys.exit(1 if verdicts.failed else 0)
 
