@@ -49,7 +49,6 @@ ENV PATH=/opt/uptimeo/bin:${PATH} \
     UPTIMEO_PEER_LISTEN=0.0.0.0:9465
 USER 10001:10001
 WORKDIR /var/lib/uptimeo
-VOLUME /var/lib/uptimeo
 EXPOSE 9464/tcp 9465/udp
 STOPSIGNAL SIGTERM
 # What an agent answers, leader or standby; it needs no more than the standard library.

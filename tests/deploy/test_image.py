@@ -58,6 +58,11 @@ def test_an_agent_runs_without_root_and_is_stopped_by_sigterm() -> None:
     assert json.loads(instructions(FINAL, "CMD")[0]) == ["agent"]
 
 
+def test_nobody_gets_a_volume_that_was_not_asked_for() -> None:
+    assert instructions(FINAL, "VOLUME") == []
+    assert "--chown=10001:10001 /build/state/ /var/lib/" in DOCKERFILE
+
+
 @pytest.mark.skipif(shutil.which("awk") is None, reason="awk is not installed")
 def test_the_image_has_every_locked_dependency_but_the_local_postgresql() -> None:
     (program,) = re.findall(r"awk '([^']*)' requirements\.lock", BUILD)

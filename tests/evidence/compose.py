@@ -38,15 +38,20 @@ SELECT leader, extract(epoch FROM started_at)::float8 FROM leadership
 WHERE datacenter = %s AND leads_now AND leader <> %s
 """
 _GAPS = """
-WITH gaps AS (
-    SELECT h.datacenter_id, h.monitor_id, s.interval,
-           extract(epoch FROM h.executed_at - lag(h.executed_at) OVER w) AS gap,
-           extract(epoch FROM (now() AT TIME ZONE 'UTC') - last_value(h.executed_at) OVER w) AS age
+WITH beats AS (
+    SELECT h.datacenter_id, h.monitor_id, h.executed_at, s.interval
     FROM api_heartbeats h
     JOIN api_monitors m ON m.id = h.monitor_id JOIN schedules s ON s.id = m.schedule_id
     WHERE h.executed_at > (to_timestamp(%s) AT TIME ZONE 'UTC') - interval '15 s'
-    WINDOW w AS (PARTITION BY h.datacenter_id, h.monitor_id ORDER BY h.executed_at))
-SELECT d.code, count(DISTINCT g.monitor_id), count(*), max(gap - g.interval)::float8
+), gaps AS (
+    SELECT datacenter_id, monitor_id, interval,
+           extract(epoch FROM executed_at - lag(executed_at) OVER w) AS gap
+    FROM beats WINDOW w AS (PARTITION BY datacenter_id, monitor_id ORDER BY executed_at)
+    UNION ALL  -- from the last one until now
+    SELECT datacenter_id, monitor_id, interval,
+           extract(epoch FROM (clock_timestamp() AT TIME ZONE 'UTC') - max(executed_at))
+    FROM beats GROUP BY datacenter_id, monitor_id, interval)
+SELECT d.code, count(DISTINCT g.monitor_id), count(gap), max(gap - g.interval)::float8
 FROM gaps g JOIN datacenters d ON d.id = g.datacenter_id GROUP BY d.code, d.id ORDER BY d.id
 """
 _STATUSES = "SELECT status, count(*) FROM api_heartbeats GROUP BY status ORDER BY count(*) DESC"
@@ -279,7 +284,8 @@ def main() -> None:
     finally:
         if not given.keep:
             project.down()
-            verdicts.judge(good=not project.names(), what="`down --volumes` left no container")
+            left = [*project.names(), *project.volumes()]
+            verdicts.judge(good=not left, what=f"`down --volumes` left {left or 'nothing'}")
     print(f"       load {os.getloadavg()}")
     sys.exit(1 if verdicts.failed else 0)
 

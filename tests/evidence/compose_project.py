@@ -90,6 +90,10 @@ class Project:
         found = json.loads(self.podman("ps", "-a", "--filter", label, "--format", "json") or "[]")
         return {each["Labels"][_SERVICE]: each["Names"][0] for each in found}
 
+    def volumes(self) -> list[str]:
+        """The names of the volumes that there are."""
+        return self.podman("volume", "ls", "-q", "--filter", f"name={self.name}_").split()
+
     def container(self, service: str) -> Container:
         """How that of the service is. Raises BrokenRunError if there is none."""
         if (name := self.names().get(service)) is None:

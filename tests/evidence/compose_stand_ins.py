@@ -40,7 +40,7 @@ ENTRYPOINT ["/bin/prometheus"]
 def built(arguments: str) -> dict[str, str]:
     """The variables of docker-compose.yml that name them; without Prometheus if none is here."""
     _build(POSTGRES, _POSTGRES, arguments, public=_ENTRYPOINT.encode())
-    variables = {"BASE": "localhost/python-base", "POSTGRES_IMAGE": POSTGRES}
+    variables = {"PYTHON_IMAGE": "localhost/python-base", "POSTGRES_IMAGE": POSTGRES}
     if (program := find("prometheus")) is not None:
         _build(PROMETHEUS, _PROMETHEUS, arguments, prometheus=Path(program).read_bytes())
         variables["PROMETHEUS_IMAGE"] = PROMETHEUS
