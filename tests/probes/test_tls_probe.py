@@ -171,5 +171,5 @@ async def test_a_chain_of_a_hundred_certificates_is_not_read_by_the_loop() -> No
         loop_s, whole_s = time.thread_time() - loop_s, time.process_time() - whole_s
 
     assert result.failure is None
-    # The server's side is the loop's too: 0.56 of it all is left with OpenSSL 3.5, which reads fast.
+    # The server's side is the loop's too: 0.56 of it all with OpenSSL 3.5, which reads fast.
     assert loop_s < 0.8 * whole_s
