@@ -39,7 +39,7 @@ async def pooler(database: str, user: str, password: str) -> AsyncIterator[str]:
     """A PgBouncer in transaction mode before that address; answers with the string to use."""
     program = _program()
     assert program is not None, "pgbouncer is not installed"
-    owner = pwd.getpwnam("nobody") if os.geteuid() == 0 else pwd.getpwuid(os.geteuid())
+    owner = _runs_as(database)
     with tempfile.TemporaryDirectory(prefix="uptimeo-pooler-") as name:
         directory, port = Path(name), _free_port()
         text = _CONFIG.format(database=database, host=HOST, port=port, directory=directory)
@@ -59,6 +59,15 @@ async def pooler(database: str, user: str, password: str) -> AsyncIterator[str]:
         finally:
             process.kill()
             await process.wait()
+
+
+def _runs_as(database: str) -> pwd.struct_passwd:
+    """Who may reach that address; never root, as whom it refuses to run."""
+    if os.geteuid() != 0:
+        return pwd.getpwuid(os.geteuid())
+    if database.startswith("/"):
+        return pwd.getpwuid(Path(database).stat().st_uid)
+    return pwd.getpwnam("nobody")
 
 
 def _program() -> str | None:

@@ -50,10 +50,12 @@ def local_server(directory: Path, options: Sequence[str] = ()) -> LocalServer:
 
 
 def _let_in_as_anyone(directory: Path, conninfo: str) -> None:
-    """Whoever may log in at all may do so under the name of every role."""
+    """Whoever may log in at all, and the server's own user, may do so as every role."""
     map_file = directory / "postgres" / "pg_ident.conf"
     lines = [line.split() for line in map_file.read_text().splitlines()]
-    map_file.write_text("".join(f"{name} {user} all\n" for name, user, _ in lines))
+    users = {(name, user) for name, user, _ in lines}
+    users |= {(name, map_file.owner()) for name, _, _ in lines}
+    map_file.write_text("".join(f"{name} {user} all\n" for name, user in sorted(users)))
     with psycopg.connect(conninfo, autocommit=True) as connection:
         connection.execute("SELECT pg_reload_conf()")
 
