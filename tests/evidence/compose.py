@@ -264,7 +264,7 @@ def main() -> None:
         if not compose_stand_ins.are_here():
             sys.exit("--stand-ins: there is no localhost/python-base or localhost/postgres-base")
         variables |= compose_stand_ins.built(given.build_args)
-    project = Project(given.project, variables, given.build_args, ["dashboards"])
+    project = Project(given.project, variables, given.build_args, ["dashboards", "commands"])
     unavailable = {"grafana"}
     if given.stand_ins and "PROMETHEUS_IMAGE" not in variables:
         unavailable.add("prometheus")
