@@ -90,6 +90,7 @@ $(VENV)/.runtime: requirements.lock pyproject.toml src/uptimeo/__init__.py | $(B
 
 $(VENV)/.dev: requirements-dev.lock pyproject.toml src/uptimeo/__init__.py | $(BIN)/python
 	@echo "Installing the locked development dependencies ..."
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@# Without dependencies: the file has them all, but for what pyproject.toml overrides.
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements-dev.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps -e .
 	@touch $@ $(VENV)/.runtime

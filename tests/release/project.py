@@ -25,6 +25,12 @@ def requirements(extra: str | None = None) -> list[Requirement]:
     return [Requirement(each) for each in cast("list[str]", found)]
 
 
+def overrides() -> dict[str, Requirement]:
+    """What stands in the lock files instead of what other packages ask for, by name."""
+    found = map(Requirement, pyproject()["tool"]["uv"]["override-dependencies"])
+    return {each.name: each for each in found}
+
+
 def pythons() -> list[str]:
     """The versions of Python that it promises to run on: "3.11", "3.12" …"""
     classifiers = cast("list[str]", pyproject()["project"]["classifiers"])

@@ -9,7 +9,7 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from tests.release.locks import DEVELOPMENT, RUNTIME, Locked, read
-from tests.release.project import pyproject, requirements
+from tests.release.project import overrides, pyproject, requirements
 
 LOCKS = pytest.mark.parametrize("path", [RUNTIME, DEVELOPMENT], ids=lambda path: path.name)
 
@@ -28,7 +28,7 @@ def unmet(wanted: Iterable[Requirement], locked: dict[str, Locked]) -> list[str]
 def needed(wanted: Iterable[Requirement]) -> Iterator[Requirement]:
     """What these need in turn, as the installed packages say, in this environment."""
     waiting = list(wanted)
-    seen = set()
+    seen, instead = set(), overrides()
     while waiting:
         each = waiting.pop()
         for extra in ("", *each.extras):
@@ -37,8 +37,9 @@ def needed(wanted: Iterable[Requirement]) -> Iterator[Requirement]:
             seen.add((each.name, extra))
             for required in map(Requirement, _requires(each.name)):
                 if required.marker is None or required.marker.evaluate({"extra": extra}):
-                    waiting.append(required)
-                    yield required
+                    locked = instead.get(required.name, required)
+                    waiting.append(locked)
+                    yield locked
 
 
 def _requires(name: str) -> list[str]:
