@@ -11,6 +11,7 @@ exits with 1 if one is not as it has to be. Everything is removed again, unless 
 import argparse
 import json
 import os
+import signal
 import sys
 import time
 import traceback
@@ -270,6 +271,7 @@ def main() -> None:
         unavailable.add("prometheus")
     print(f"       left out: {', '.join(sorted(unavailable))}; load {os.getloadavg()}", flush=True)
     verdicts = Verdicts()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that everything is removed
     try:
         print(f"       image built in {project.build():.0f} s", flush=True)
         wanted = [
