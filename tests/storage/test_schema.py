@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
 from tests.support.older import quiet
 from uptimeo.domain.errors import FatalError
@@ -104,6 +105,21 @@ async def test_an_agent_refuses_another_schema_and_says_what_to_do(
 
     with pytest.raises(FatalError, match=advice):
         await schema.verify(connection)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
+def test_a_database_that_cannot_hold_every_text_is_refused(
+    maintenance: str, encoding: str
+) -> None:
+    name = f"uptimeo_test_in_{encoding.lower()}"
+    made = f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C'"
+    with psycopg.connect(maintenance, autocommit=True) as driver:
+        driver.execute(f"{made} TEMPLATE template0".encode())
+        try:
+            with pytest.raises(FatalError, match=rf"{name} has the encoding {encoding}.*UTF8"):
+                schema.migrate(make_conninfo(maintenance, dbname=name))
+        finally:
+            driver.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
 
 
 async def test_migrating_back_is_refused_and_changes_nothing(

@@ -142,6 +142,12 @@ def _refuse_unfit(driver: psycopg.Connection[Any]) -> None:
         raise FatalError(
             f"the server is PostgreSQL {version // 10000}, and UptimeO needs 17 or newer"
         )
+    encoding = driver.info.parameter_status("server_encoding")
+    if encoding != "UTF8":
+        raise FatalError(
+            f"the database {driver.info.dbname} has the encoding {encoding}, and UptimeO needs"
+            " UTF8: CREATE DATABASE ... ENCODING 'UTF8' TEMPLATE template0"
+        )
 
 
 def _revision(driver: psycopg.Connection[Any]) -> str | None:
