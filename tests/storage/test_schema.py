@@ -108,9 +108,7 @@ async def test_an_agent_refuses_another_schema_and_says_what_to_do(
 
 
 @pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1"])
-def test_a_database_that_cannot_hold_every_text_is_refused(
-    maintenance: str, encoding: str
-) -> None:
+def test_a_database_that_cannot_hold_every_text_is_refused(maintenance: str, encoding: str) -> None:
     name = f"uptimeo_test_in_{encoding.lower()}"
     made = f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE_PROVIDER libc LOCALE 'C'"
     with psycopg.connect(maintenance, autocommit=True) as driver:
