@@ -43,8 +43,12 @@ class Unpacker:
             if (bits := _window_bits(packed[0])) > _MAX_WINDOW_BITS:
                 raise TooWideError(f"its brotli window is of 2^{bits} bytes")
         yield self._step(packed)
-        while not self._inner.can_accept_more_data():
-            yield self._step(b"")
+        while not self._inner.is_finished():
+            piece = self._step(b"")
+            # It takes more as soon as it has read all, and may still hold what it has unpacked.
+            if not piece and self._inner.can_accept_more_data():
+                return
+            yield piece
 
     def _step(self, packed: bytes) -> bytes:
         try:

@@ -184,6 +184,8 @@ class _Step(AbstractAsyncContextManager[None]):
             await self._deadline.__aexit__(kind, error, trace)
         except TimeoutError as late:
             raise fail(self._kind, self._late) from late
+        if isinstance(error, TimeoutError):  # of the kernel, which gave up sooner
+            raise fail(self._kind, self._late) from error
         if isinstance(error, OSError):
             raise _broken(error, self._at) from error
 
