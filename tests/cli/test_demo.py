@@ -72,7 +72,18 @@ def test_its_monitors_are_installed_once_however_often(conninfo: str) -> None:
     assert places == (0,)
 
 
-@pytest.mark.parametrize("url", ["demo:8080", "https://demo:8080", "http://demo:8080/fast"])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "demo:8080",
+        "https://demo:8080",
+        "http://demo:8080/fast",
+        "http://demo:8080/?x=1",
+        "http://demo:99999",
+        "http://[x",
+        "http://",
+    ],
+)
 def test_what_is_no_address_of_a_target_is_refused(url: str, conninfo: str) -> None:
     result = ran(demo, "monitors", url, dsn=conninfo)
 

@@ -76,6 +76,33 @@ def test_who_holds_the_spool_is_found_and_the_lock_left_alone(tmp_path: Path) ->
     assert held.pid == os.getpid()
 
 
+@pytest.mark.parametrize(
+    ("shown", "found"),
+    [
+        (["{own}"], True),
+        (["fe:09"], False),
+        (["00:2a"], True),  # as btrfs and overlay show it
+        (["fe:09", "{own}"], True),
+        (["fe:09", "00:2a"], False),
+    ],
+)
+def test_a_lock_of_the_same_number_on_another_device_is_not_the_spools(
+    tmp_path: Path, shown: list[str], *, found: bool
+) -> None:
+    lock = tmp_path / "spool.lock"
+    lock.touch()
+    status = lock.stat()
+    own = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}"
+    root = kernel(tmp_path / "root")
+    lines = [
+        f"{n}: FLOCK  ADVISORY  WRITE 7 {device.format(own=own)}:{status.st_ino} 0 EOF\n"
+        for n, device in enumerate(shown, 1)
+    ]
+    (root / "proc/locks").write_text("".join(lines))
+
+    assert (proc.holder(lock, root) is not None) is found
+
+
 def test_the_innermost_and_last_mount_says_what_a_path_lies_on(tmp_path: Path) -> None:
     (tmp_path / "proc/self").mkdir(parents=True)
     (tmp_path / "proc/self/mountinfo").write_text(

@@ -31,9 +31,7 @@ WARNING, CRITICAL = Condition.WARNING, Condition.CRITICAL
 OPEN = server.LongTransaction(
     pid=9, role="ann", program="psql", state="idle in transaction", for_s=7200
 )
-SLOT = server.Slot(
-    name="replica", active=True, wal_status="reserved", xid_age=None, kept_bytes=10_000
-)
+SLOT = server.Slot(name="replica", active=True, wal_status="reserved", xid_age=0, kept_bytes=10_000)
 UPKEEP = lease(datacenter="maintenance", datacenter_id=0)
 ODD = health.OddHeartbeats(
     datacenter="VA", kind="odd", number=2, last_at=datetime(2026, 3, 1, tzinfo=UTC)
@@ -126,6 +124,8 @@ def test_a_sound_installation_is_all_right_and_every_check_says_so() -> None:
         ({"slots": [replace(SLOT, active=False)]}, "slots", WARNING),
         ({"slots": [replace(SLOT, wal_status="lost")]}, "slots", WARNING),
         ({"slots": [replace(SLOT, kept_bytes=20_000_000_000)]}, "slots", WARNING),
+        ({"slots": [replace(SLOT, xid_age=20_000_000)]}, "slots", WARNING),
+        ({"stopped": "the database stopped answering"}, "database", CRITICAL),
     ],
 )
 def test_one_thing_that_is_wrong_with_the_database_is_one_finding(

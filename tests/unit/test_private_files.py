@@ -28,26 +28,31 @@ except FatalError as error:
 
 
 @pytest.mark.parametrize(
-    ("mode", "owner", "reader", "private"),
+    ("mode", "owner", "group", "reader", "private"),
     [
-        (0o600, AGENT, AGENT, True),
-        (0o400, AGENT, AGENT, True),
-        (0o640, AGENT, AGENT, False),
-        (0o604, AGENT, AGENT, False),
-        (0o440, ROOT, AGENT, True),  # as of LoadCredential, and of a secret with an fsGroup
-        (0o640, ROOT, AGENT, True),
-        (0o460, ROOT, AGENT, False),
-        (0o450, ROOT, AGENT, False),
-        (0o444, ROOT, AGENT, False),
-        (0o440, ROOT, ROOT, False),
-        (0o600, ROOT, ROOT, True),
-        (0o440, SOMEBODY, AGENT, False),
+        (0o600, AGENT, AGENT, AGENT, True),
+        (0o400, AGENT, AGENT, AGENT, True),
+        (0o640, AGENT, AGENT, AGENT, False),
+        (0o604, AGENT, AGENT, AGENT, False),
+        (0o440, ROOT, ROOT, AGENT, True),  # as of LoadCredential, by an ACL
+        (0o440, ROOT, AGENT, AGENT, True),  # as of a secret with an fsGroup
+        (0o640, ROOT, AGENT, AGENT, True),
+        (0o640, ROOT, SOMEBODY, AGENT, False),
+        (0o460, ROOT, AGENT, AGENT, False),
+        (0o450, ROOT, AGENT, AGENT, False),
+        (0o444, ROOT, AGENT, AGENT, False),
+        (0o440, ROOT, ROOT, ROOT, False),
+        (0o600, ROOT, ROOT, ROOT, True),
+        (0o600, SOMEBODY, SOMEBODY, ROOT, False),
+        (0o440, SOMEBODY, AGENT, AGENT, False),
     ],
 )
 def test_a_group_may_read_only_what_root_hands_over(
-    mode: int, owner: int, reader: int, *, private: bool
+    mode: int, owner: int, group: int, reader: int, *, private: bool
 ) -> None:
-    assert is_private(mode, owner=owner, reader=reader) is private
+    status = os.stat_result((mode, 0, 0, 1, owner, group, 0, 0, 0, 0))
+
+    assert is_private(status, reader=reader, group=reader) is private
 
 
 @pytest.fixture
@@ -80,4 +85,4 @@ def test_a_file_of_roots_that_the_agents_group_may_read_is_taken(keys: Path) -> 
 def test_a_file_of_roots_that_everybody_may_read_is_refused(keys: Path) -> None:
     keys.chmod(0o444)
 
-    assert "may be used by others (mode 0444): chmod 600 it" in read_as_agent(keys)
+    assert "may be used by others (mode 0444, user 0" in read_as_agent(keys)

@@ -12,7 +12,7 @@ from uptimeo.probes.curl.unpacking import BrokenError, Unpacker
 
 def page(size: int, *, seed: int, words: int) -> bytes:
     """Text of so many different words: the fewer, the better it is packed."""
-    chosen = random.Random(seed)  # noqa: S311 - it only has to be the same again
+    chosen = random.Random(seed)
     parts = [f"<p>{chosen.randrange(words)}</p>" for _ in range(size // 8 + 1)]
     return "".join(parts).encode()[:size]
 

@@ -104,20 +104,24 @@ def _private_text(path: Path) -> str:
             content = file.read(_LARGEST)
     except OSError as error:
         raise FatalError(f"{SETTING}: {path} cannot be read: {error.strerror}") from error
-    mode = status.st_mode & 0o777
-    if not is_private(mode, owner=status.st_uid, reader=os.geteuid()):
-        raise FatalError(f"{SETTING}: {path} may be used by others (mode {mode:04o}): chmod 600 it")
+    if not is_private(status, reader=os.geteuid(), group=os.getegid()):
+        raise FatalError(
+            f"{SETTING}: {path} may be used by others (mode {status.st_mode & 0o777:04o}, user"
+            f" {status.st_uid}, group {status.st_gid}): give it to the agent's user, and chmod 600"
+        )
     return content.decode("utf-8", "replace")
 
 
-def is_private(mode: int, *, owner: int, reader: int) -> bool:
-    """Whether nobody but its reader, and root, may use a file.
+def is_private(status: os.stat_result, *, reader: int, group: int) -> bool:
+    """Whether nobody but that user, who reads it, and root may use a file.
 
-    systemd and Kubernetes hand a secret to a user as a file of root's that this user's group, or an
-    ACL, which shows in the bits of the group, lets it read: so the group of such a file may.
+    systemd and Kubernetes hand a secret to a user as a file of root's that this user's own group,
+    or an ACL, which shows in the bits of root's group, lets it read: so that group may.
     """
-    handed_over = owner == 0 and reader != 0
-    return not mode & (0o037 if handed_over else 0o077)
+    if status.st_uid not in (0, reader):
+        return False
+    handed_over = status.st_uid == 0 and reader != 0 and status.st_gid in (0, group)
+    return not status.st_mode & (0o037 if handed_over else 0o077)
 
 
 def _decoded(text: str) -> bytes:

@@ -40,8 +40,7 @@ def monitors(url: str) -> None:
 
     A monitor that is there already is changed in place.
     """
-    parts = urlsplit(url)
-    if parts.scheme != "http" or not parts.hostname or parts.path.strip("/"):
+    if not _is_base(url):
         raise click.BadParameter(f"{url!r} is not like http://demo:8080", param_hint="URL")
     wanted = plain_monitors(url)
 
@@ -50,6 +49,15 @@ def monitors(url: str) -> None:
 
     with_database(work)
     click.echo(f"{len(wanted)} monitors watch {url} from every datacenter")
+
+
+def _is_base(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+        address = f"http://{parts.netloc}"
+        return bool(parts.hostname) and parts.port != 0 and url.rstrip("/") == address
+    except ValueError:  # of the port, or of brackets
+        return False
 
 
 async def install(connection: Connection, monitors: Iterable[DemoMonitor]) -> None:

@@ -62,11 +62,11 @@ async def gather(setup: Setup) -> DatabaseFacts:
     assert setup.conninfo is not None
     notices = asyncio.create_task(_notices(setup.conninfo), name="notices")
     try:
-        answers = await _answers(connection, questions(setup))
+        answers, stopped = await _answers(connection, questions(setup))
         link = answers.pop("link")
         if isinstance(link, Unseen):
             link = Unreached(Trouble.SILENT, link.why)
-        return DatabaseFacts(link=link, notices=await notices, **answers)
+        return DatabaseFacts(link=link, stopped=stopped, notices=await notices, **answers)
     finally:
         notices.cancel()
         with suppress(UptimeoError, TimeoutError, OSError):
@@ -139,10 +139,15 @@ async def _no_datacenter(_connection: Connection) -> Any:
     raise UnseenError("DATACENTER_ID is not set")
 
 
-async def _answers(connection: Connection, asked: Mapping[str, Question]) -> dict[str, Any]:
-    """One after the other. Once the database hangs, or the time is over, nothing more is asked."""
+async def _answers(
+    connection: Connection, asked: Mapping[str, Question]
+) -> tuple[dict[str, Any], str]:
+    """One after the other; and how the database fell silent, if it did.
+
+    Once it hangs, or the time is over, nothing more is asked.
+    """
     found: dict[str, Any] = {}
-    gone = ""
+    gone = stopped = ""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + _ALL_S
     for name, question in asked.items():
@@ -155,14 +160,14 @@ async def _answers(connection: Connection, asked: Mapping[str, Question]) -> dic
         except UnseenError as error:
             found[name] = Unseen(str(error), right=isinstance(error, NotAllowedError))
         except TransientError as error:
-            gone = f"the database stopped answering ({error})"
+            gone = stopped = f"the database stopped answering ({error})"
             found[name] = Unseen(gone)
         except TimeoutError:
             gone = f"no time was left after {_ALL_S:g} s"
             found[name] = Unseen(gone)
         except Exception as error:  # noqa: BLE001 - a bug here must not hide what else is wrong
             found[name] = Unseen(f"{type(error).__name__}: {error}")
-    return found
+    return found, stopped
 
 
 async def _notices(conninfo: str) -> Seen[bool]:
@@ -219,6 +224,6 @@ async def _unknown_names(names: list[str]) -> str:
 
 def _nothing(why: Unreached) -> DatabaseFacts:
     unseen = Unseen("the database was not reached")
-    names = [name for name in DatabaseFacts.__dataclass_fields__ if name != "link"]
+    names = DatabaseFacts.__dataclass_fields__.keys() - {"link", "stopped"}
     facts: dict[str, Any] = dict.fromkeys(names, unseen)
     return DatabaseFacts(link=why, **facts)

@@ -24,7 +24,7 @@ _DATABASE = {
     "database": Examination(
         title="database",
         looks_at="the way to the database: name, port, login",
-        critical="it is not reached; the advice differs by cause",
+        critical="it is not reached, or falls silent; the advice differs by cause",
     ),
     "server-version": Examination(
         title="server version", looks_at="PostgreSQL itself", critical="it is older than 17"

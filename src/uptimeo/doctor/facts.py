@@ -74,9 +74,13 @@ class RowsHere:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseFacts:
-    """What the database answered. Where it was not reached, all but `link` is `Unseen`."""
+    """What the database answered. Where it was not reached, all but `link` is `Unseen`.
+
+    `stopped` says how it fell silent after it had been reached, "" if it did not.
+    """
 
     link: server.Link | Unreached
+    stopped: str = ""
     clock: Seen[server.ClockReading]
     notices: Seen[bool]
     schema: Seen[server.SchemaFound]

@@ -6,6 +6,7 @@ Nothing is touched: taking the agent's lock, even for a moment, could refuse its
 import os
 import resource
 import socket
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -18,16 +19,34 @@ _RANGE = Path("proc/sys/net/ipv4/ping_group_range")
 def holder(lock: Path, root: Path = Path("/")) -> Process | None:
     """The process that holds the lock of a spool, None if none does; raises OSError."""
     try:
-        inode = lock.stat().st_ino
+        status = lock.stat()
     except FileNotFoundError:
         return None
+    holders: dict[str, int] = {}
     for line in (root / "proc/locks").read_text("ascii", "replace").splitlines():
         # 1: FLOCK ADVISORY WRITE 4711 fe:00:131 0 EOF
         fields = line.split()
-        if len(fields) > 5 and fields[1] == "FLOCK" and fields[5].rpartition(":")[2] == str(inode):
-            with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
-                return process(int(fields[4]), root)
+        if len(fields) > 5 and fields[1] == "FLOCK":
+            device, _, inode = fields[5].rpartition(":")
+            if inode == str(status.st_ino):
+                holders[device] = int(fields[4])
+    with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+        if (pid := _of_device(holders, status.st_dev)) is not None:
+            return process(pid, root)
     return None
+
+
+def _of_device(holders: Mapping[str, int], device: int) -> int | None:
+    """Who holds the lock there. Some file systems (btrfs, overlay) show another device than ours.
+
+    On two of the others, two files easily have the same number.
+    """
+    shown = f"{os.major(device):02x}:{os.minor(device):02x}"
+    if shown in holders or len(holders) != 1:
+        return holders.get(shown)
+    ((other, pid),) = holders.items()
+    # Devices without a number of their own (major 0) are those whose own may differ.
+    return pid if other.startswith("00:") or shown.startswith("00:") else None
 
 
 def process(pid: int, root: Path = Path("/")) -> Process:

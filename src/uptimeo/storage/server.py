@@ -64,7 +64,7 @@ ORDER BY for_s DESC LIMIT 10
 _SEES_OTHERS = "SELECT pg_has_role('pg_read_all_stats', 'USAGE') AS found"
 _SLOTS = """
 SELECT slot_name::text AS name, active, coalesce(wal_status, '?') AS wal_status,
-       greatest(age(xmin), age(catalog_xmin)) AS xid_age,
+       coalesce(greatest(age(xmin), age(catalog_xmin)), 0) AS xid_age,
        CASE WHEN NOT pg_is_in_recovery()
             THEN pg_wal_lsn_diff(pg_current_wal_lsn(), restart_lsn)::bigint END AS kept_bytes
 FROM pg_replication_slots ORDER BY slot_name
@@ -144,12 +144,15 @@ class LongTransactions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """A replication slot; it keeps write-ahead log, and perhaps rows from being removed."""
+    """A replication slot; it keeps write-ahead log, and rows from being removed.
+
+    `xid_age` says for how many transactions it has kept rows; 0: it keeps none.
+    """
 
     name: str
     active: bool
     wal_status: str
-    xid_age: int | None
+    xid_age: int
     kept_bytes: int | None
 
 

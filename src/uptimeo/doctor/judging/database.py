@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from ipaddress import ip_address
 
-from uptimeo.doctor.facts import Facts, Setup, Trouble, Unreached
+from uptimeo.doctor.facts import DatabaseFacts, Facts, Setup, Trouble, Unreached
 from uptimeo.doctor.judging.words import Subject
 from uptimeo.domain.finding import Finding
 from uptimeo.storage.database import MIN_SERVER_VERSION, shown
@@ -42,7 +42,7 @@ def findings(facts: Facts) -> Iterator[Finding]:
     """All that is about the way to the database, and whether it is ours."""
     yield from _settings(facts.setup)
     link = facts.database.link
-    yield _reached(link, facts.setup)
+    yield _reached(facts.database, facts.setup)
     if isinstance(link, Unreached):
         return
     yield _version(link)
@@ -67,12 +67,15 @@ def _settings(setup: Setup) -> Iterator[Finding]:
         yield subject.ok(f"agent {name} of datacenter {place}")
 
 
-def _reached(link: Link | Unreached, setup: Setup) -> Finding:
+def _reached(found: DatabaseFacts, setup: Setup) -> Finding:
+    link = found.link
     where = "" if setup.conninfo is None else shown(setup.conninfo)
     subject = Subject("database")
     if isinstance(link, Unreached):
         text = link.text.removeprefix(f"{where}: ")
         return subject.critical(text, _REACHING[link.trouble])
+    if found.stopped:
+        return subject.critical(found.stopped, _REACHING[Trouble.SILENT])
     return subject.ok(f"{where} answers")
 
 

@@ -103,7 +103,7 @@ def _ping(found: PingRights, assigned: Seen[list[Assigned]]) -> Iterator[Finding
 
 def _spool(found: SpoolFacts) -> Iterator[Finding]:
     subject = Subject("spool")
-    if found.owner != found.me and found.exists:
+    if found.exists and found.me not in (found.owner, 0):
         yield subject.unknown(
             f"{found.directory} belongs to user {found.owner}, and this is user {found.me}",
             f"run this as the agent's user: sudo -E -u '#{found.owner}' uptimeo doctor",

@@ -16,6 +16,7 @@ _ALARMING_AGE = 1_000_000_000
 # Autovacuum begins at `freeze_at`; what is far beyond it, it does not get done.
 _LATE_FACTOR = 1.5
 _MUCH_LOG = 10_000_000_000
+_OLD_ROWS = 10_000_000
 
 
 def findings(facts: Facts) -> Iterator[Finding]:
@@ -144,7 +145,8 @@ def _vacuum(found: Vacuuming) -> Iterator[Finding]:
     subject = Subject("vacuum")
     advice = "docs/operations.md#vacuum-and-freeze"
     age = max(found.database_age, found.table_age)
-    share = f"the oldest row that is not frozen is {age / 1e6:.1f} million transactions old"
+    where = f" of {found.oldest}" if found.oldest and found.table_age == age else ""
+    share = f"the oldest row{where} that is not frozen is {age / 1e6:.1f} million transactions old"
     if age >= _ALARMING_AGE:
         yield subject.critical(
             f"{share}; PostgreSQL stops at 2100 million", f"VACUUM (FREEZE) now: {advice}"
@@ -207,6 +209,12 @@ def _slots(found: list[Slot]) -> Iterator[Finding]:
             yield subject.warning(
                 f"{state}, and it {kept}: the disk may fill up",
                 "bring its replica back, or SELECT pg_drop_replication_slot(name)",
+            )
+        elif each.xid_age > _OLD_ROWS:
+            bad += 1
+            yield subject.warning(
+                f"keeps vacuum from rows of the last {each.xid_age / 1e6:.0f} million transactions",
+                "end the long query of its replica, or switch hot_standby_feedback off there",
             )
     if not bad:
         yield Subject("slots").ok(f"{len(found)} in use" if found else "there are none")
