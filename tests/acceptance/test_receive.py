@@ -22,10 +22,10 @@ TOKEN = secrets.token_urlsafe(24)
 ADD = (
     "INSERT INTO api_monitors (name, type, url, options) VALUES ('backup', 'PUSH', 'push://b', %s)"
 )
-# As if the receiver had been there for long, and the last signal were nine seconds old.
+# As if the receiver had been there for long, and the last signal were eight seconds old.
 AGED = (
     "UPDATE push_receiving SET began_at = began_at - interval '1 minute'",
-    "UPDATE push_signals SET received_at = clock_timestamp() - interval '9 seconds'",
+    "UPDATE push_signals SET received_at = clock_timestamp() - interval '8 seconds'",
 )
 UNHEARD_SINCE_DUE = """
 SELECT count(*) FROM api_heartbeats
@@ -63,6 +63,12 @@ class Receiver:
         first, *headers = start.decode().lower().split("\r\n")
         kept = tuple(sorted(line for line in headers if not line.startswith("date:")))
         return Answer(int(first.split()[1]), kept, rest)
+
+    async def present(self) -> None:
+        """Until it has told the database that it is there."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (await self.call("/health")).status != 200:
+                await asyncio.sleep(0.05)
 
     async def ping(self, what: str = "", **given: Any) -> int:
         return (await self.call(f"/ping/{TOKEN}{what}", **given)).status
@@ -145,6 +151,7 @@ async def test_it_stops_in_order_and_no_token_is_in_its_log(
     receiver: Receiver, connection: Connection
 ) -> None:
     await receiver.ping()
+    await receiver.present()
     receiver.process.signal(signal.SIGTERM)
 
     assert await receiver.process.ended() == 0
@@ -161,9 +168,7 @@ async def test_while_the_database_is_away_jobs_hear_so_and_the_gap_is_kept(
         await add_push(connection)
     async with receiving(server.conninfo) as receiver:
         assert await receiver.ping() == 200
-        async with asyncio.timeout(PATIENCE_S):
-            while (await receiver.call("/health")).status != 200:
-                await asyncio.sleep(0.05)
+        await receiver.present()
         server.stop()
         assert await receiver.ping("/fail") == 503
         await receiver.process.event("receiver_unready")
