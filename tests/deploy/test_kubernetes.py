@@ -120,6 +120,14 @@ def test_each_overlay_is_another_datacenter_in_a_namespace_of_its_own() -> None:
         assert standard["pod-security.kubernetes.io/enforce"] == "restricted"
 
 
+@pytest.mark.parametrize("name", LASTING)
+def test_a_node_is_drained_of_what_is_not_ready_too(name: str) -> None:
+    budget = of_kind(name, "PodDisruptionBudget")["spec"]
+
+    assert budget["minAvailable"] == 1
+    assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
 @pytest.mark.parametrize("name", AGENTS)
 def test_two_agents_stand_apart_with_a_disk_each(name: str) -> None:
     spec, agents = workload(name)["spec"], pod(name)

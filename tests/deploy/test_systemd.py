@@ -87,7 +87,9 @@ def test_a_service_is_watched_and_restarted_unless_a_person_has_to_act(name: str
     assert unit["Type"] == "notify"
     assert int(unit["WatchdogSec"]) >= 10
     assert (unit["Restart"], unit["RestartPreventExitStatus"]) == ("on-failure", "2")
-    assert "StartLimitIntervalSec=0" in (UNITS / name).read_text("utf-8")
+    text = (UNITS / name).read_text("utf-8")
+    assert "StartLimitIntervalSec=0" in text
+    assert "After=network-online.target multi-user.target" in text
 
 
 def test_only_the_drop_in_for_raw_pings_gives_a_capability() -> None:

@@ -123,9 +123,7 @@ class AgentSeen:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Number:
-    """How many."""
-
+class _Number:
     number: int
 
 
@@ -138,9 +136,7 @@ class DaysAhead:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Name:
-    """What a table is called."""
-
+class _Name:
     name: str
 
 
@@ -228,7 +224,7 @@ async def agents(connection: Connection) -> list[AgentSeen]:
 
 async def counted_overlaps(connection: Connection) -> int:
     """How many heartbeats count though they ran after their term; must be none."""
-    return (await asked_one(connection, _OVERLAPS, Number)).number
+    return (await asked_one(connection, _OVERLAPS, _Number)).number
 
 
 async def days_ahead(connection: Connection) -> list[DaysAhead]:
@@ -238,12 +234,12 @@ async def days_ahead(connection: Connection) -> list[DaysAhead]:
 
 async def overdue(connection: Connection) -> list[str]:
     """Partitions that retention should have dropped two days ago."""
-    return [row.name for row in await ask(connection, _OVERDUE, Name)]
+    return [row.name for row in await ask(connection, _OVERDUE, _Name)]
 
 
 async def detached(connection: Connection) -> list[str]:
     """Tables that once were partitions."""
-    return [row.name for row in await ask(connection, _DETACHED, Name)]
+    return [row.name for row in await ask(connection, _DETACHED, _Name)]
 
 
 async def rollup_lag(connection: Connection) -> RollupLag:
