@@ -1,5 +1,6 @@
 """Is a failed check gone when it has ended? Else its memory waits for the collector of cycles."""
 
+import asyncio
 import gc
 import socket
 import types
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 import uptimeo
+from tests.faults.hostile_tls import long_chain
 from tests.support.servers import HOST, Script, mute, serve
 from uptimeo.probes.base import ProbeContext
 from uptimeo.probes.failing import TargetError
@@ -57,14 +59,15 @@ def garbage() -> Iterator[list[Any]]:
         gc.enable()
 
 
-async def fail_at(url: str, options: dict[str, Any]) -> None:
+async def fail_at(url: str, options: dict[str, Any], timeout_ms: int = 300) -> None:
     registry = ProbeRegistry.installed()
     probe = registry.get(url.partition(":")[0])
     assert probe is not None
     given = probe.options.model_validate({"url": url, **options})
-    result = await probe.probe(given, ProbeContext(timeout_ms=300))
+    result = await probe.probe(given, ProbeContext(timeout_ms=timeout_ms))
     await registry.aclose()
     assert result.failure is not None
+    await asyncio.sleep(0)  # the loop lets go of the callbacks of what was awaited last
 
 
 def found_in(garbage: list[Any]) -> list[str]:
@@ -79,6 +82,13 @@ async def test_a_failed_check_leaves_nothing_to_the_collector(
 ) -> None:
     async with serve(script) as server:
         await fail_at(form.format(at=f"{HOST}:{server.port}"), _FORMS[form])
+
+    assert found_in(garbage) == []
+
+
+async def test_nor_does_one_whose_handshake_is_read_in_a_thread(garbage: list[Any]) -> None:
+    async with serve(mute, tls=long_chain(100)) as server:
+        await fail_at(f"tls://{HOST}:{server.port}", {}, timeout_ms=10_000)
 
     assert found_in(garbage) == []
 

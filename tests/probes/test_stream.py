@@ -1,10 +1,12 @@
 """Does a stream of ours reach a server, measure each step, and say what went wrong where?"""
 
 import asyncio
+import socket
 import ssl
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from errno import ETIMEDOUT
 
 import pytest
 
@@ -24,6 +26,7 @@ from uptimeo.probes.base import (
     TlsOptions,
     open_stream,
 )
+from uptimeo.probes.network.resolver import Address
 from uptimeo.probes.network.tls import TlsContexts
 
 
@@ -329,6 +332,24 @@ async def test_a_server_that_leaves_without_a_word_gave_no_answer() -> None:
             await stream.read_exactly(4)
 
     assert caught.value.failure.type is ErrorType.EMPTY_RESPONSE
+
+
+class GivenUp(socket.socket):
+    """A connection of which the kernel says what it says of a peer that vanished."""
+
+    def recv(self, *_: object) -> bytes:
+        raise TimeoutError(ETIMEDOUT, "Connection timed out")
+
+
+async def test_a_connection_that_the_kernel_gives_up_was_too_slow() -> None:
+    context, address = ProbeContext(timeout_ms=5000), Address("192.0.2.1")
+    with GivenUp(socket.AF_INET, socket.SOCK_STREAM) as given_up:
+        given_up.setblocking(False)
+        stream = Stream(given_up, at(80), address, context, Timeline())
+        with pytest.raises(TargetError) as raised:
+            await stream.read(1)
+
+    assert raised.value.failure.type is ErrorType.FIRST_BYTE_TIMEOUT
 
 
 async def test_a_long_step_that_is_cancelled_is_over_before_the_next_begins() -> None:

@@ -124,14 +124,12 @@ class SystemResolver:
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())
 
         def look_up() -> None:
-            # The answer is handed on at once and kept in no variable here: the traceback of an
-            # error holds this frame.
+            found: tuple[Address, ...] | Exception
             try:
-                settle(self._ask(name, family))
+                found = self._ask(name, family)
             except (OSError, UnicodeError) as error:
-                settle(error)
-
-        def settle(found: tuple[Address, ...] | Exception) -> None:
+                # Without this thread's frames: they hold the answer, which will hold the error.
+                found = error.with_traceback(None)
             with suppress(RuntimeError):  # the loop has ended meanwhile
                 loop.call_soon_threadsafe(self._settle, (name, family), answer, found)
 
