@@ -4,7 +4,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -88,10 +88,10 @@ async def serve_dns(script: Script, *, tls: ssl.SSLContext | None = None) -> Asy
             query = _query(wire, "udp", client, partial(_send, opened, client))
             tasks.append(asyncio.create_task(script(query)))
 
-    async with serve(connected, tls=tls) as address:
-        with socket.socket(type=socket.SOCK_DGRAM) as opened:
-            opened.setblocking(False)
-            opened.bind((HOST, address.port))
+    with _where_tcp_is_free() as opened:
+        opened.setblocking(False)
+        port = opened.getsockname()[1]
+        async with serve(connected, tls=tls, port=port) as address:
             tasks.append(asyncio.create_task(listen(opened)))
             try:
                 yield address.port
@@ -102,6 +102,17 @@ async def serve_dns(script: Script, *, tls: ssl.SSLContext | None = None) -> Asy
     for end in ends:
         if isinstance(end, Exception):
             raise end
+
+
+def _where_tcp_is_free() -> socket.socket:
+    """A socket for UDP on a port that nobody has for TCP either."""
+    while True:
+        opened = socket.socket(type=socket.SOCK_DGRAM)
+        opened.bind((HOST, 0))
+        with socket.socket() as tried, suppress(OSError):
+            tried.bind(opened.getsockname())
+            return opened
+        opened.close()
 
 
 async def _send(opened: socket.socket, client: tuple[str, int], answer: bytes) -> None:
