@@ -34,6 +34,15 @@ SELECT d.kind, d.role_name FROM database_roles d JOIN pg_roles r ON r.rolname = 
 WHERE d.kind <> 'agent'
 """
 _KINDS_OF_GROUPS = 4
+# In the order in which its readers and writers lock them: through the view. Making the triggers and
+# the view anew locks them the other way round.
+_LOCK = """
+DO $$ BEGIN
+    IF to_regclass('api_heartbeats') IS NOT NULL THEN
+        LOCK TABLE api_heartbeats IN ACCESS EXCLUSIVE MODE;
+    END IF;
+END $$
+"""
 _DIGEST = """
 INSERT INTO schema_definitions (digest) VALUES (%s)
 ON CONFLICT (one_row) DO UPDATE SET digest = excluded.digest, applied_at = clock_timestamp()
@@ -75,6 +84,7 @@ def apply(driver: psycopg.Connection[Any]) -> None:
         driver.execute("SET LOCAL check_function_bodies = off")
         # Functions keep this path: nobody's temporary table stands before ours.
         driver.execute(_PINNED)
+        driver.execute(_LOCK)
         for text in texts():
             driver.execute(text.encode())
         for (function,) in driver.execute(_OURS, (functions(),)).fetchall():

@@ -29,7 +29,7 @@ RETURNS void LANGUAGE sql SET search_path FROM CURRENT AS $$
     SELECT 5, p.datacenter_id, bucket
     FROM rollup_progress p
     CROSS JOIN LATERAL generate_series(
-        rollup_bucket(5, greatest(p_from, partitions_begin('api_heartbeats'))),
+        rollup_bucket(5, greatest(p_from, partitions_begin('heartbeats'))),
         rollup_bucket(5, least(p_to - interval '1 us', clock_timestamp() + interval '15 min')),
         interval '5 min') bucket
     WHERE p.level = 5 AND (p_datacenter IS NULL OR p.datacenter_id = p_datacenter)
@@ -72,7 +72,7 @@ BEGIN
     ON CONFLICT (level, datacenter_id, bucket) DO UPDATE SET n = d.n + 1;
     RETURN NULL;
 END $$;
-CREATE OR REPLACE TRIGGER mark_dirty AFTER INSERT ON api_heartbeats
+CREATE OR REPLACE TRIGGER mark_dirty AFTER INSERT ON heartbeats
     REFERENCING NEW TABLE AS inserted FOR EACH STATEMENT EXECUTE FUNCTION heartbeats_mark();
 
 CREATE OR REPLACE FUNCTION maintenance_mark() RETURNS trigger

@@ -167,7 +167,8 @@ CREATE OR REPLACE FUNCTION history_expire(p_now timestamptz DEFAULT clock_timest
 LANGUAGE plpgsql SECURITY DEFINER SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
 DECLARE
     kept int := (SELECT coalesce(keep_days, 100000) FROM partition_plans
-                 WHERE parent = 'api_heartbeats');
+                 WHERE parent = 'heartbeats');
+    first_day date := (partitions_begin('heartbeats') AT TIME ZONE 'UTC')::date;
     n int;
     total int := 0;
 BEGIN
@@ -183,6 +184,13 @@ BEGIN
             WHERE next.datacenter_id = past.datacenter_id AND next.term = past.term + 1
               AND next.started_at < p_now - make_interval(days => greatest(730, kept)))
         LIMIT 10000);
+    GET DIAGNOSTICS n = ROW_COUNT;
+    total := total + n;
+    -- No row has them: who stores a heartbeat notes its day first. One that does so at this moment is
+    -- waited for, and seen: the condition is judged again.
+    DELETE FROM heartbeat_traits WHERE id IN (
+        SELECT id FROM heartbeat_traits WHERE last_used < first_day LIMIT 10000)
+      AND last_used < first_day;
     GET DIAGNOSTICS n = ROW_COUNT;
     total := total + n;
     DELETE FROM agent_instances WHERE last_seen < p_now - interval '30 days';

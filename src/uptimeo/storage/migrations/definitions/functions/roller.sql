@@ -16,7 +16,7 @@ LANGUAGE sql SET search_path FROM CURRENT AS $$
     INSERT INTO rollup_progress
     SELECT p_level, datacenter_id, greatest(
         rollup_bucket(p_level, min(since)),
-        rollup_bucket(p_level, nullif(partitions_begin('api_heartbeats'), '-infinity')))
+        rollup_bucket(p_level, nullif(partitions_begin('heartbeats'), '-infinity')))
     FROM (
         SELECT datacenter_id, started_at AS since FROM agent_terms
         WHERE datacenter_id <> 0  -- maintenance

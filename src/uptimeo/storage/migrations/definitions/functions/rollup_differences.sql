@@ -34,7 +34,7 @@ LANGUAGE sql STABLE SECURITY DEFINER SET search_path FROM CURRENT AS $$
         SELECT p.level, p.datacenter_id, b.bucket
         FROM rollup_progress p
         CROSS JOIN LATERAL generate_series(
-            rollup_ceiling(p.level, greatest(p_from, partitions_begin('api_heartbeats'))),
+            rollup_ceiling(p.level, greatest(p_from, partitions_begin('heartbeats'))),
             least(p_to, p.rolled_until) - make_interval(mins => p.level),
             make_interval(mins => p.level)) b (bucket)
         WHERE NOT EXISTS (

@@ -267,7 +267,7 @@ CREATE OR REPLACE FUNCTION rollup(p_level int, p_datacenter int, p_bucket timest
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 DECLARE
     columns text;
-    begin_raw CONSTANT timestamptz := partitions_begin('api_heartbeats');
+    begin_raw CONSTANT timestamptz := partitions_begin('heartbeats');
     written int;
 BEGIN
     IF p_level = 5 AND p_bucket < begin_raw THEN

@@ -1,0 +1,14 @@
+"""Heartbeats in rows half the size: what repeats is stored once, `api_heartbeats` is a view."""
+
+from pathlib import Path
+
+from alembic import op
+
+revision = "0017"
+down_revision = "0016"
+
+
+def upgrade() -> None:
+    driver = op.get_bind().connection.driver_connection
+    assert driver is not None
+    driver.execute(Path(__file__).with_suffix(".sql").read_text("utf-8"))
