@@ -5,13 +5,13 @@ import signal
 from tests.support.agents import output, running
 from uptimeo.storage.database import Connection, one
 
-_OLD = "SELECT partitions_ensure('api_heartbeats', now() - interval '40 days')"
-_KEPT = "SELECT keep_days FROM partition_plans WHERE parent = 'api_heartbeats'"
+_OLD = "SELECT partitions_ensure('heartbeats', now() - interval '40 days')"
+_KEPT = "SELECT keep_days FROM partition_plans WHERE parent = 'heartbeats'"
 _EXPIRED = """
-SELECT count(*) FROM partition_bounds('api_heartbeats') WHERE hi <= now() - interval '30 days'
+SELECT count(*) FROM partition_bounds('heartbeats') WHERE hi <= now() - interval '30 days'
 """
 _LAST_DAY = """
-DO $$ BEGIN EXECUTE format('DROP TABLE api_heartbeats_%s',
+DO $$ BEGIN EXECUTE format('DROP TABLE heartbeats_%s',
     to_char((now() AT TIME ZONE 'UTC')::date + 7, 'YYYYMMDD')); END $$
 """
 
@@ -36,7 +36,7 @@ async def test_an_agent_makes_days_and_drops_days_and_says_so(
 
     assert len(made["partitions"]) == 1
     assert await one(connection, _EXPIRED) == 0
-    assert await one(connection, "SELECT partition_days_ahead('api_heartbeats')") == 7
+    assert await one(connection, "SELECT partition_days_ahead('heartbeats')") == 7
     assert [x["event"] for x in agent.lines if x["level"] == "error"] == []
     free = "SELECT holder IS NULL FROM agent_leases WHERE datacenter_id = 0"
     assert await one(connection, free) is True

@@ -22,7 +22,7 @@ IDS = [f"{page.uid.removeprefix('uptimeo-')}: {panel.title}" for page, panel in 
 PAGES = list(look.pages())
 _NUMBERS = ("int2", "int4", "int8", "float4", "float8", "numeric")
 # Of the day on which it is 12:02, and the day before: what 24 hours can touch.
-_RECENT = {"api_heartbeats_20260303", "api_heartbeats_20260304"}
+_RECENT = {"heartbeats_20260303", "heartbeats_20260304"}
 
 
 @pytest.fixture(scope="module")
@@ -117,7 +117,7 @@ def test_a_query_that_reads_older_heartbeats_would_be_seen(
 
     read = partitions_read(connection, look.chosen(720).asked(text))
 
-    assert read == _RECENT | {"api_heartbeats_20260302"}
+    assert read == _RECENT | {"heartbeats_20260302"}
 
 
 @pytest.mark.parametrize("gaps", ["uptime", "uptime_gaps_down"])

@@ -39,7 +39,7 @@ VALUES (1, '1.4.0', 'va-host-1', 210, '2026-03-02 19:58:00+00', '2026-03-03 02:5
 INSERT INTO maintenance_windows (starts_at, ends_at, reason)
 VALUES ('2026-03-03 22:00:00+00', '2026-03-03 22:30:00+00', 'new database');
 
-SELECT partition_for('api_heartbeats', day)
+SELECT partition_for('heartbeats', day)
 FROM generate_series('2026-03-02 00:00+00', '2026-03-04 00:00+00', interval '1 day') day;
 
 INSERT INTO api_heartbeats (

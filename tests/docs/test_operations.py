@@ -40,7 +40,7 @@ ASIDE = """
 INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload)
 VALUES (1, %s, %s::jsonb::text)
 """
-DAY = "SELECT partition_for('api_heartbeats', timestamptz '2026-01-31')"
+DAY = "SELECT partition_for('heartbeats', timestamptz '2026-01-31')"
 
 
 def block(beginning: str) -> str:
@@ -111,7 +111,7 @@ def test_rows_without_a_partition_are_brought_back_once_it_is_made(
 ) -> None:
     day = database.execute("SELECT to_char(now() AT TIME ZONE 'UTC', 'YYYYMMDD')").fetchone()
     assert day is not None
-    database.execute(f"DROP TABLE api_heartbeats_{day[0]}".encode())
+    database.execute(f"DROP TABLE heartbeats_{day[0]}".encode())
     set_aside(database, "no partition for its day")
 
     database.execute(block("SELECT parent, partitions_ensure").encode())

@@ -14,14 +14,14 @@ NAMES = [f"{number} {each.title}" for number, each in enumerate(QUESTIONS)]
 # A window of more than a day: `interval '30 days'`, or a day that is written out.
 _LONG = re.compile(r"interval '(?:[2-9]|\d{2,}) days'|'2026-\d\d-\d\d")
 # Of the day on which it is 12:02, and the day before: what 24 hours can touch.
-_RECENT = {"api_heartbeats_20260303", "api_heartbeats_20260304"}
+_RECENT = {"heartbeats_20260303", "heartbeats_20260304"}
 _SCANS = """
 SELECT relname, seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables
 WHERE relname LIKE 'api\\_heartbeats\\_2%'
 """
 _FILLED = """
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'api_heartbeats'::regclass AND c.reltuples > 0 ORDER BY 1
+WHERE i.inhparent = 'heartbeats'::regclass AND c.reltuples > 0 ORDER BY 1
 """
 
 
@@ -71,13 +71,13 @@ def test_no_query_reads_heartbeats_for_more_than_a_day(
 def test_a_query_that_reads_old_heartbeats_would_be_seen(connection: psycopg.Connection) -> None:
     query = "SELECT count(*) FROM failures WHERE slot > now() - interval '30 days'"
 
-    assert partitions_read(connection, query) == _RECENT | {"api_heartbeats_20260302"}
+    assert partitions_read(connection, query) == _RECENT | {"heartbeats_20260302"}
 
 
 def test_what_is_read_by_a_function_would_be_seen(connection: psycopg.Connection) -> None:
     query = "SELECT rollup_of_heartbeats(1, '2026-03-02 21:00+00')"
 
-    assert partitions_read(connection, query) == {"api_heartbeats_20260302"}
+    assert partitions_read(connection, query) == {"heartbeats_20260302"}
 
 
 def test_every_link_to_a_heading_leads_somewhere() -> None:

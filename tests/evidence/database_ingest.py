@@ -27,7 +27,7 @@ _MONITORS = 1000
 _AT_LEAST, _JUDGED = 30_000, (2, 1000)
 _COLUMNS = """
 SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute
-WHERE attrelid = 'api_heartbeats'::regclass AND attnum > 0 AND NOT attisdropped
+WHERE attrelid = 'heartbeats'::regclass AND attnum > 0 AND NOT attisdropped
 """
 Sent = Mapping[DatacenterId, Sequence[str]]
 
@@ -71,7 +71,7 @@ def _bodies(datacenter: DatacenterId) -> list[str]:
 
 
 async def _empty(connection: Connection) -> None:
-    await connection.execute("TRUNCATE api_heartbeats")
+    await connection.execute("TRUNCATE heartbeats")
     await connection.execute("CHECKPOINT")
 
 
@@ -106,12 +106,12 @@ async def _copy_rate(connection: Connection) -> float:
     async with connection.cursor() as cursor:
         await cursor.execute(_COLUMNS)
         columns = (await cursor.fetchone() or ("",))[0]
-        source = f"COPY (SELECT {columns} FROM api_heartbeats) TO STDOUT (FORMAT binary)"
+        source = f"COPY (SELECT {columns} FROM heartbeats) TO STDOUT (FORMAT binary)"
         async with cursor.copy(source.encode()) as copy:
             blocks = [bytes(block) async for block in copy]
         await _empty(connection)
         began = time.perf_counter()
-        target = f"COPY api_heartbeats ({columns}) FROM STDIN (FORMAT binary)"
+        target = f"COPY heartbeats ({columns}) FROM STDIN (FORMAT binary)"
         async with cursor.copy(target.encode()) as copy:
             await copy.write(b"".join(blocks))
         return cursor.rowcount / (time.perf_counter() - began)

@@ -65,7 +65,7 @@ async def measure(conninfo: str, scale: Scale) -> Sequence[Figure]:
     async with await connect(conninfo) as connection:
         await connection.execute(_EXTENSIONS)
         logged, five_minutes = await _store(conninfo, connection, scale)
-        partition = f"api_heartbeats_{yesterday():%Y%m%d}"
+        partition = f"heartbeats_{yesterday():%Y%m%d}"
         await connection.execute(f"VACUUM (FREEZE, ANALYZE) {partition}".encode())
         heap, inside = await _heap(connection, partition)
         indexes = await _indexes(connection, partition)

@@ -31,20 +31,20 @@ from uptimeo.telemetry import json_log
 
 _MAX_STALL_MS = 250.0
 _ROWS = 100
-_TODAY = "SELECT partitions_ensure('api_heartbeats')"
+_TODAY = "SELECT partitions_ensure('heartbeats')"
 _OLD = """
-SELECT partitions_ensure('api_heartbeats', clock_timestamp() - n * interval '1 day')
+SELECT partitions_ensure('heartbeats', clock_timestamp() - n * interval '1 day')
 FROM generate_series(32, 40, 2) n
 """
 _REPORT = "SELECT count(*), pg_sleep(%s) FROM (SELECT avg(response_time_ms) FROM api_heartbeats) x"
 _FILL = """
 INSERT INTO api_heartbeats (monitor_id, datacenter_id, scheduled_at, executed_at, status)
 SELECT m, 1, b.lo + s * interval '30 s', b.lo + s * interval '30 s', 'up'
-FROM partition_bounds('api_heartbeats') b, generate_series(1, 20) m, generate_series(0, 2000) s
+FROM partition_bounds('heartbeats') b, generate_series(1, 20) m, generate_series(0, 2000) s
 WHERE b.hi < now() - interval '30 days'
 """
 _EXPIRED = """
-SELECT count(*) FROM partition_bounds('api_heartbeats') WHERE hi <= now() - interval '30 days'
+SELECT count(*) FROM partition_bounds('heartbeats') WHERE hi <= now() - interval '30 days'
 """
 _WAITS = """
 SELECT extract(epoch FROM clock_timestamp() - waitstart)::float8 * 1000

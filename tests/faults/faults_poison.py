@@ -138,7 +138,7 @@ def _monitor(text: str) -> Any:
 async def _poisoned(scale: Scale) -> Outcome:
     async with installation(options=("fsync=off",)) as place:
         async with await place.connect() as connection:
-            await connection.execute("SELECT partitions_ensure('api_heartbeats')")
+            await connection.execute("SELECT partitions_ensure('heartbeats')")
             holder = str(uuid4())
             await connection.execute(_LEAD, (DATACENTER, holder))
         make, kinds, doses = Maker(1, holder), [*RESULTS, *BODIES], []

@@ -142,7 +142,7 @@ def test_a_row_that_breaks_our_rules_is_made_to_fit(adopted: str) -> None:
 
 def test_the_schema_is_that_of_a_fresh_database(adopted: str, migrated: str) -> None:
     with psycopg.connect(migrated, autocommit=True) as connection:
-        connection.execute("SELECT partitions_ensure('api_heartbeats')")
+        connection.execute("SELECT partitions_ensure('heartbeats')")
     theirs = {"status_pages", "status_pages_id_seq", "failing", "failing_names"}
     kept = set(rows(adopted, "SELECT table_name, ours FROM uptimeo_older.kept_columns"))
 
@@ -180,7 +180,7 @@ def test_a_new_id_is_one_that_was_never_given(adopted: str) -> None:
 
 def test_nothing_that_was_adopted_is_dropped_for_its_age(adopted: str) -> None:
     assert rows(
-        adopted, "SELECT keep_days FROM partition_plans WHERE parent = 'api_heartbeats'"
+        adopted, "SELECT keep_days FROM partition_plans WHERE parent = 'heartbeats'"
     ) == [(None,)]
 
 

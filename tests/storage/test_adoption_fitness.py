@@ -175,7 +175,7 @@ def test_owner_and_rights_are_those_of_the_older_tables(
         execute("SELECT * FROM api_heartbeats", role="adoption_agent")
     assert execute(
         "SELECT DISTINCT pg_get_userbyid(relowner) FROM pg_class WHERE relname IN"
-        " ('api_heartbeats', 'api_heartbeats_20260101', 'agent_leases', 'schedules')"
+        " ('api_heartbeats', 'heartbeats_20260101', 'agent_leases', 'schedules')"
     ) == [("adoption_owner",)]
     assert execute(
         "SELECT DISTINCT pg_get_userbyid(relowner) = current_user FROM pg_class"

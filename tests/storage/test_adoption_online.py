@@ -257,7 +257,7 @@ def test_an_installation_without_any_row_is_adopted_and_keeps_its_plan(empty_dat
     schema.migrate(empty_database, quiet)
 
     assert run(
-        empty_database, "SELECT keep_days FROM partition_plans WHERE parent = 'api_heartbeats'"
+        empty_database, "SELECT keep_days FROM partition_plans WHERE parent = 'heartbeats'"
     ) == [(30,)]
 
 
@@ -273,7 +273,7 @@ def test_years_of_a_few_heartbeats_do_not_become_thousands_of_partitions(
     days, partitions = run(
         empty_database,
         "SELECT count(DISTINCT executed_at::date),"
-        " (SELECT count(*) FROM pg_inherits WHERE inhparent = 'api_heartbeats'::regclass)"
+        " (SELECT count(*) FROM pg_inherits WHERE inhparent = 'heartbeats'::regclass)"
         " FROM api_heartbeats",
     )[0]
     assert days > 2000

@@ -161,7 +161,7 @@ async def test_missing_partitions_bad_rows_and_what_was_set_aside_are_named(
     names = await one(
         connection,
         "SELECT string_agg(inhrelid::regclass::text, ',') FROM (SELECT * FROM pg_inherits"
-        " WHERE inhparent = 'api_heartbeats'::regclass"
+        " WHERE inhparent = 'heartbeats'::regclass"
         " ORDER BY inhrelid::regclass::text DESC LIMIT 6) x",
     )
     await connection.execute(f"DROP TABLE {names}".encode())
@@ -260,7 +260,7 @@ async def test_what_holds_vacuum_back_is_seen(conninfo: str, connection: Connect
     partition = await one(
         connection,
         "SELECT inhrelid::regclass::text FROM pg_inherits"
-        " WHERE inhparent = 'api_heartbeats'::regclass LIMIT 1",
+        " WHERE inhparent = 'heartbeats'::regclass LIMIT 1",
     )
     await connection.execute(f"ALTER TABLE {partition} SET (autovacuum_enabled = false)".encode())
     findings = await examined(conninfo)

@@ -75,12 +75,12 @@ AS_AGENT = [
     # functions that are not an agent's
     "SELECT rollup(5, 1, now())",
     "SELECT rollup_mark('-infinity', 'infinity', NULL)",
-    "SELECT partition_for('api_heartbeats', now() + interval '5 years')",
+    "SELECT partition_for('heartbeats', now() + interval '5 years')",
     "SELECT monitor_history(3)",
     "SELECT push_receive('token', 'start', NULL, NULL, NULL)",
-    "SELECT partition_drop_expired('api_heartbeats', now() + interval '100 days')",
-    "SELECT partition_drop_expired('api_heartbeats', NULL)",
-    "SELECT partitions_ensure('api_heartbeats', now() - interval '10 years')",
+    "SELECT partition_drop_expired('heartbeats', now() + interval '100 days')",
+    "SELECT partition_drop_expired('heartbeats', NULL)",
+    "SELECT partitions_ensure('heartbeats', now() - interval '10 years')",
     "SELECT history_expire(now() + interval '10 years')",
     # the server
     "SET ROLE uptimeo",

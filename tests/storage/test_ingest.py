@@ -243,12 +243,12 @@ async def test_the_days_from_yesterday_to_a_week_ahead_have_partitions(
 
     cursor = await connection.execute(
         "SELECT inhrelid::regclass::text FROM pg_inherits"
-        " WHERE inhparent = 'api_heartbeats'::regclass ORDER BY 1"
+        " WHERE inhparent = 'heartbeats'::regclass ORDER BY 1"
     )
 
     expected = [today + timedelta(days=n) for n in range(-1, 8)]
     assert [name for (name,) in await cursor.fetchall()] == [
-        f"api_heartbeats_{day:%Y%m%d}" for day in expected
+        f"heartbeats_{day:%Y%m%d}" for day in expected
     ]
 
 
@@ -257,6 +257,6 @@ async def test_partitions_are_made_once_whatever_the_time_zone_of_the_session(
 ) -> None:
     await connection.execute("SET TimeZone = 'Pacific/Auckland'")
 
-    made = await connection.execute("SELECT partitions_ensure('api_heartbeats')")
+    made = await connection.execute("SELECT partitions_ensure('heartbeats')")
 
     assert await made.fetchall() == []

@@ -27,10 +27,10 @@ MOMENTS = st.integers(0, 800 * 86_400).map(
     lambda seconds: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
 )
 _NAMES = "SELECT partition FROM partition_bounds(%s) ORDER BY lo"
-_OLD = "SELECT partitions_ensure('api_heartbeats', now() - %s * interval '1 day')"
-_TABLES = "SELECT count(*) FROM pg_class WHERE relname ~ '^api_heartbeats_[0-9]{8}$'"
-_KEEP_HEARTBEATS = "UPDATE partition_plans SET keep_days = %s WHERE parent = 'api_heartbeats'"
-_READY_AHEAD = "UPDATE partition_plans SET days_ahead = %s WHERE parent = 'api_heartbeats'"
+_OLD = "SELECT partitions_ensure('heartbeats', now() - %s * interval '1 day')"
+_TABLES = "SELECT count(*) FROM pg_class WHERE relname ~ '^heartbeats_[0-9]{8}$'"
+_KEEP_HEARTBEATS = "UPDATE partition_plans SET keep_days = %s WHERE parent = 'heartbeats'"
+_READY_AHEAD = "UPDATE partition_plans SET days_ahead = %s WHERE parent = 'heartbeats'"
 _MAINTAINED = """
 CREATE TABLE cut (at timestamptz NOT NULL) PARTITION BY RANGE (at);
 INSERT INTO partition_plans (parent, days, days_ahead, keep_days) VALUES ('cut', 1, 7, 30)
@@ -169,7 +169,7 @@ async def test_a_detaching_that_was_broken_off_is_brought_to_its_end(
     oldest = (await names(connection))[0]
     async with reading(conninfo), await connect(conninfo) as person:
         await person.execute("SET lock_timeout = '200ms'")
-        detach = f"ALTER TABLE api_heartbeats DETACH PARTITION {oldest} CONCURRENTLY"
+        detach = f"ALTER TABLE heartbeats DETACH PARTITION {oldest} CONCURRENTLY"
         with pytest.raises(psycopg.errors.LockNotAvailable):
             await person.execute(detach.encode())
     assert await one(
@@ -187,7 +187,7 @@ async def test_a_partition_that_was_detached_by_hand_is_left_alone(
 ) -> None:
     await connection.execute(_OLD, (40,))
     oldest = (await names(connection))[0]
-    detach = f"ALTER TABLE api_heartbeats DETACH PARTITION {oldest}"
+    detach = f"ALTER TABLE heartbeats DETACH PARTITION {oldest}"
     await connection.execute(detach.encode())
     book = LogBook()
 
@@ -221,7 +221,7 @@ async def test_a_day_that_a_wider_partition_reaches_gets_none_of_its_own(
     await connection.execute("CREATE TABLE before_us (LIKE api_heartbeats INCLUDING ALL)")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
     attach = (
-        "ALTER TABLE api_heartbeats ATTACH PARTITION before_us"
+        "ALTER TABLE heartbeats ATTACH PARTITION before_us"
         f" FOR VALUES FROM (MINVALUE) TO ('{tomorrow} 00:00:00+00')"
     )
     await connection.execute(attach.encode())
@@ -260,7 +260,7 @@ async def test_heartbeats_are_stored_while_somebody_works_on_an_old_day(
 
 
 async def test_the_days_ahead_end_at_the_first_gap(connection: Connection) -> None:
-    query = "SELECT partition_days_ahead('api_heartbeats')"
+    query = "SELECT partition_days_ahead('heartbeats')"
 
     whole = await one(connection, query)
     await connection.execute(f"DROP TABLE {day(-3)}".encode())

@@ -56,7 +56,7 @@ def leaderships(draw: st.DrawFn) -> list[tuple[int, int]]:
 @pytest.fixture
 def database(migrated: str) -> Iterator[psycopg.Connection[Any]]:
     with psycopg.connect(migrated, autocommit=True) as connection:
-        connection.execute("SELECT partitions_ensure('api_heartbeats')")
+        connection.execute("SELECT partitions_ensure('heartbeats')")
         connection.execute("INSERT INTO datacenters (code, name) VALUES ('A', 'a'), ('B', 'b')")
         connection.execute("INSERT INTO api_monitors (id, name, url) VALUES (7, 'm', 'http://h/')")
         yield connection

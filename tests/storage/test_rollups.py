@@ -237,7 +237,7 @@ async def test_what_was_rolled_up_outlives_its_heartbeats(connection: Connection
     await roll(connection)
     days = {HOUR.strftime("%Y%m%d"), (HOUR + timedelta(hours=1)).strftime("%Y%m%d")}
     for day in days:
-        await connection.execute(f"TRUNCATE api_heartbeats_{day}".encode())
+        await connection.execute(f"TRUNCATE heartbeats_{day}".encode())
 
     await connection.execute("SELECT rollup_mark(%s, now(), NULL)", (HOUR,))
     await roll(connection)

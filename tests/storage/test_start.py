@@ -11,7 +11,7 @@ from uptimeo.settings import Settings, read_settings
 from uptimeo.storage.database import Connection, connect, one
 from uptimeo.storage.places import add_sample_datacenters
 
-_DAYS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'api_heartbeats'::regclass"
+_DAYS = "SELECT count(*) FROM pg_inherits WHERE inhparent = 'heartbeats'::regclass"
 _NO_MORE_TABLES = """
 CREATE FUNCTION refuse() RETURNS event_trigger LANGUAGE plpgsql AS $$
 BEGIN RAISE EXCEPTION 'no more tables' USING ERRCODE = 'insufficient_privilege'; END $$;
@@ -43,7 +43,7 @@ async def test_days_ahead_do_not_concern_the_start(
 ) -> None:
     book = LogBook()
     await connection.execute(
-        "DO $$ BEGIN EXECUTE format('DROP TABLE api_heartbeats_%s',"
+        "DO $$ BEGIN EXECUTE format('DROP TABLE heartbeats_%s',"
         " to_char((now() AT TIME ZONE 'UTC')::date + 7, 'YYYYMMDD')); END $$"
     )
     await connection.execute(_NO_MORE_TABLES.encode())

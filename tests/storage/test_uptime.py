@@ -83,7 +83,7 @@ async def test_several_datacenters_are_summed_and_can_be_told_apart(
 async def test_days_hours_and_five_minutes_agree(connection: Connection) -> None:
     monitor = await add_monitor(connection, interval_s=3600)
     midnight = HOUR.replace(hour=0) - DAY
-    await connection.execute("SELECT partition_for('api_heartbeats', %s)", (midnight - DAY,))
+    await connection.execute("SELECT partition_for('heartbeats', %s)", (midnight - DAY,))
     await led_since(connection, midnight - 2 * FIVE)
     await insert(connection, monitor, every(3600, 20, midnight + 3 * FIVE))
     await insert(connection, monitor, every(3600, 3, midnight + timedelta(hours=21)), status="down")

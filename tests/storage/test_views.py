@@ -142,7 +142,7 @@ async def test_a_run_of_more_than_a_day_is_known_to_five_minutes(connection: Con
     began = HOUR - 2 * DAY
     await led_since(connection, began)
     monitor = await add_monitor(connection, interval_s=600)
-    await connection.execute("SELECT partition_for('api_heartbeats', %s)", (began,))
+    await connection.execute("SELECT partition_for('heartbeats', %s)", (began,))
     slots = every(600, 6 * 50, began)
     await insert(connection, monitor, slots[:20])
     await insert(connection, monitor, slots[20:21], status="down")
@@ -160,7 +160,7 @@ async def test_a_run_without_another_status_began_with_what_is_known(
     began = HOUR - 2 * DAY
     await led_since(connection, began)
     monitor = await add_monitor(connection, interval_s=600)
-    await connection.execute("SELECT partition_for('api_heartbeats', %s)", (began,))
+    await connection.execute("SELECT partition_for('heartbeats', %s)", (began,))
     await insert(connection, monitor, every(600, 6 * 50, began))
     await roll(connection)
 
@@ -362,7 +362,7 @@ async def test_whoever_maintains_counts_unusual_heartbeats_of_today_and_yesterda
     connection: Connection, pool: Pool, logins: Mapping[str, str]
 ) -> None:
     days_ago = HOUR - 3 * DAY
-    await connection.execute("SELECT partition_for('api_heartbeats', %s)", (days_ago,))
+    await connection.execute("SELECT partition_for('heartbeats', %s)", (days_ago,))
     for place, slots in ((2, every(60, 3)), (77, every(60, 2)), (3, every(60, 1, days_ago))):
         await insert(connection, 12345, slots, place=place)
     await roll(connection)

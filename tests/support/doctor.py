@@ -69,7 +69,7 @@ def vacuuming(**changes: Any) -> server.Vacuuming:
         runs=True,
         freeze_at=200_000_000,
         database_age=150_000_000,
-        oldest="api_heartbeats_20260301",
+        oldest="heartbeats_20260301",
         table_age=90_000_000,
         without=None,
     )
@@ -100,7 +100,7 @@ def database(**changes: Any) -> facts.DatabaseFacts:
         ],
         overlaps=0,
         agents=[agent(), agent(name="agent-b")],
-        days_ahead=[health.DaysAhead(parent="api_heartbeats", days_ahead=7)],
+        days_ahead=[health.DaysAhead(parent="heartbeats", days_ahead=7)],
         overdue=[],
         detached=[],
         rollups=health.RollupLag(behind_s=90.0, marked=0),

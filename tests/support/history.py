@@ -91,15 +91,15 @@ async def fill(connection: Connection, history: History, *, marked: bool) -> int
     yet visited.
     """
     switch = "ENABLE" if marked else "DISABLE"
-    await connection.execute(f"ALTER TABLE api_heartbeats {switch} TRIGGER mark_dirty".encode())
+    await connection.execute(f"ALTER TABLE heartbeats {switch} TRIGGER mark_dirty".encode())
     hour, count = history.start, 0
     while hour < history.end:
-        await connection.execute("SELECT partition_for('api_heartbeats', %s)", (hour,))
+        await connection.execute("SELECT partition_for('heartbeats', %s)", (hour,))
         window = {"since": hour, "until": min(hour + _HOUR, history.end)}
         cursor = await connection.execute(_HEARTBEATS.encode(), _values(history) | window)
         count += cursor.rowcount
         hour += _HOUR
-    await connection.execute("ALTER TABLE api_heartbeats ENABLE TRIGGER mark_dirty")
+    await connection.execute("ALTER TABLE heartbeats ENABLE TRIGGER mark_dirty")
     return count
 
 

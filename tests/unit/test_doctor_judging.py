@@ -80,17 +80,17 @@ def test_a_sound_installation_is_all_right_and_every_check_says_so() -> None:
         ({"receiving": health.Receiving(listening=0, monitors=2)}, "receivers", CRITICAL),
         ({"leaders": [lease()]}, "maintenance", WARNING),
         (
-            {"days_ahead": [health.DaysAhead(parent="api_heartbeats", days_ahead=2)]},
+            {"days_ahead": [health.DaysAhead(parent="heartbeats", days_ahead=2)]},
             "partitions",
             CRITICAL,
         ),
         (
-            {"days_ahead": [health.DaysAhead(parent="api_heartbeats", days_ahead=-1)]},
+            {"days_ahead": [health.DaysAhead(parent="heartbeats", days_ahead=-1)]},
             "partitions",
             CRITICAL,
         ),
-        ({"overdue": ["api_heartbeats_20200101"]}, "retention", WARNING),
-        ({"detached": ["api_heartbeats_20200101"]}, "detached", WARNING),
+        ({"overdue": ["heartbeats_20200101"]}, "retention", WARNING),
+        ({"detached": ["heartbeats_20200101"]}, "detached", WARNING),
         ({"rollups": health.RollupLag(behind_s=4000, marked=3)}, "rollups", WARNING),
         (
             {
@@ -113,7 +113,7 @@ def test_a_sound_installation_is_all_right_and_every_check_says_so() -> None:
         ({"unusual": [ODD]}, "unusual", WARNING),
         ({"mighty": [health.MightyRole(name="r", rights="is a superuser")]}, "roles", WARNING),
         ({"vacuuming": vacuuming(runs=False)}, "vacuum", CRITICAL),
-        ({"vacuuming": vacuuming(without="api_heartbeats_20260301")}, "vacuum", WARNING),
+        ({"vacuuming": vacuuming(without="heartbeats_20260301")}, "vacuum", WARNING),
         ({"vacuuming": vacuuming(table_age=400_000_000)}, "vacuum", WARNING),
         ({"vacuuming": vacuuming(database_age=1_500_000_000)}, "vacuum", CRITICAL),
         (

@@ -11,7 +11,7 @@ from uptimeo.storage.adoption.older import CONFIG, CONTRACT, Driver, Older
 from uptimeo.storage.adoption.progress import Progress, Say, patiently
 
 _SERIAL = ("api_heartbeats", *(name for name in CONFIG if name != "datacenter_monitors"))
-_PARTITIONS = "SELECT uptimeo_staging.partitions_ensure('api_heartbeats')"
+_PARTITIONS = "SELECT uptimeo_staging.partitions_ensure('heartbeats')"
 _LOCK = "LOCK TABLE {} IN ACCESS EXCLUSIVE MODE"
 # Nobody but autovacuum uses the staged tables. It gives way after a second, with no writer waiting.
 _UNHURRIED = "SET LOCAL lock_timeout = '10s'"
