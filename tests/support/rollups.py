@@ -18,7 +18,9 @@ SELECT %(monitor)s, %(place)s, slot, slot AT TIME ZONE 'UTC', status,
        status NOT IN ('down', 'unknown'), ms, ms / 2, %(details)s::jsonb
 FROM (SELECT %(status)s::varchar, %(ms)s::real) given (status, ms),
      unnest(%(slots)s::timestamptz[]) slot
-ON CONFLICT DO NOTHING
+WHERE NOT EXISTS (
+    SELECT FROM heartbeats
+    WHERE monitor_id = %(monitor)s AND datacenter_id = %(place)s AND scheduled_at = slot)
 """
 
 

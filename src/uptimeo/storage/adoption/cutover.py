@@ -51,7 +51,7 @@ SELECT setval(%(new)s::regclass, v.top) FROM (
 WHERE v.top >= 1
 """
 # In this order: what sums up is kept at least as long as its source.
-_KEPT = ("heartbeats_1h", "heartbeats_5m", "api_heartbeats")
+_KEPT = ("heartbeats_1h", "heartbeats_5m", "heartbeats")
 _KEEP_ALL = """
 UPDATE uptimeo_staging.partition_plans SET keep_days = NULL
 WHERE parent = %s AND (SELECT total > 0 FROM uptimeo_older.adoption)

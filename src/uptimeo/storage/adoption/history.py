@@ -50,7 +50,7 @@ def copy(driver: Driver, older: Older, say: Say) -> None:
         say(Progress("copying heartbeats", done, total))
     _catch_up(driver, say)
     say(Progress("gathering statistics"))
-    driver.execute("ANALYZE uptimeo_staging.api_heartbeats")
+    driver.execute("ANALYZE uptimeo_staging.heartbeats, uptimeo_staging.heartbeat_traits")
     _catch_up(driver, say)
     driver.execute("SET synchronous_commit = on")
 

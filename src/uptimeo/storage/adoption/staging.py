@@ -59,14 +59,16 @@ def build(driver: Driver, older: Older, upgrade: Callable[[str], None]) -> None:
             _view_config(driver, older, {})
             sync_config(driver)
     upgrade("head")
-    driver.execute("SET search_path = uptimeo_staging")
-    definitions.apply(driver)
     # Types of extra columns may be the older installation's own.
     _set_path(driver, "uptimeo_staging", older.schema)
     with driver.transaction():
         run_file(driver, "swap.sql")
-        _refuse_taken(driver, older)
         kept = {table: _keep_extra(driver, older, table) for table in CONTRACT}
+    driver.execute("SET search_path = uptimeo_staging")
+    definitions.apply(driver)
+    _set_path(driver, "uptimeo_staging", older.schema)
+    with driver.transaction():
+        _refuse_taken(driver, older)
         _view_config(driver, older, kept)
         sync_config(driver)
         _view_heartbeats(driver, older, kept["api_heartbeats"])
@@ -122,6 +124,8 @@ def _revision(driver: Driver) -> str | None:
 def _keep_extra(driver: Driver, older: Older, table: str) -> dict[str, str]:
     """Add the extra columns of an older table to ours; answers with their names there."""
     have = columns(driver, table)
+    # What people read is a view, which shows each column of the table.
+    stored = "heartbeats" if table == "api_heartbeats" else table
     for name, new in conversion.kept(older, table, have).items():
         # A later release may stage more columns: what was decided first stays.
         if driver.execute(_KEEP, (table, name, new)).rowcount:
@@ -129,7 +133,7 @@ def _keep_extra(driver: Driver, older: Older, table: str) -> dict[str, str]:
             default = f" DEFAULT {column.default}" if column.default else ""
             _run(
                 driver,
-                f"ALTER TABLE uptimeo_staging.{table} ADD COLUMN"
+                f"ALTER TABLE uptimeo_staging.{stored} ADD COLUMN"
                 f" {sql.Identifier(new).as_string()} {column.type}{default}",
             )
     return dict(driver.execute(_KEPT, (table,)).fetchall())

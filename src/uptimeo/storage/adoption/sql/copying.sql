@@ -23,13 +23,13 @@ BEGIN
                    AS lo, CASE WHEN d >= c THEN interval '1 day' ELSE interval '1 month' END AS width
         FROM days CROSS JOIN cut
     LOOP
-        t := 'api_heartbeats_' || to_char(p.lo, 'YYYYMMDD');
+        t := 'heartbeats_' || to_char(p.lo, 'YYYYMMDD');
         CONTINUE WHEN to_regclass('uptimeo_staging.' || t) IS NOT NULL;
         EXECUTE format(
-            'CREATE TABLE uptimeo_staging.%I (LIKE uptimeo_staging.api_heartbeats'
+            'CREATE TABLE uptimeo_staging.%I (LIKE uptimeo_staging.heartbeats'
             ' INCLUDING DEFAULTS INCLUDING CONSTRAINTS)', t);
         EXECUTE format(
-            'ALTER TABLE uptimeo_staging.api_heartbeats ATTACH PARTITION uptimeo_staging.%I'
+            'ALTER TABLE uptimeo_staging.heartbeats ATTACH PARTITION uptimeo_staging.%I'
             ' FOR VALUES FROM (%L) TO (%L)',
             t, p.lo AT TIME ZONE 'UTC', (p.lo + p.width) AT TIME ZONE 'UTC');
     END LOOP;
@@ -44,9 +44,14 @@ DECLARE
 BEGIN
     PERFORM uptimeo_older.make_partitions();
     WITH placed AS (
-        INSERT INTO uptimeo_staging.api_heartbeats
-        SELECT * FROM pg_temp.adoption_batch ORDER BY scheduled_at, id
-        ON CONFLICT DO NOTHING RETURNING id, executed_at)
+        INSERT INTO uptimeo_staging.heartbeats
+        SELECT p.* FROM (SELECT * FROM pg_temp.adoption_batch ORDER BY scheduled_at, id) b
+        CROSS JOIN LATERAL uptimeo_staging.heartbeat_packed(
+            ROW(b.*)::uptimeo_staging.api_heartbeats) p
+        ON CONFLICT DO NOTHING
+        RETURNING id, coalesce(
+            (scheduled_at AT TIME ZONE 'UTC') + late_ms::float8 * interval '1 ms',
+            uptimeo_staging.heartbeat_executed_at(rest)) AS executed_at)
     INSERT INTO pg_temp.adoption_ties
     SELECT b.* FROM pg_temp.adoption_batch b
     WHERE NOT EXISTS (
@@ -55,11 +60,12 @@ BEGIN
     FOR r IN SELECT * FROM pg_temp.adoption_ties ORDER BY scheduled_at, id LOOP
         LOOP
             SELECT max(h.scheduled_at) + interval '1 microsecond' INTO STRICT r.scheduled_at
-            FROM uptimeo_staging.api_heartbeats h
+            FROM uptimeo_staging.heartbeats h
             WHERE h.monitor_id = r.monitor_id AND h.datacenter_id = r.datacenter_id
               AND h.scheduled_at >= r.scheduled_at
               AND h.scheduled_at < r.scheduled_at + interval '1 ms';
-            INSERT INTO uptimeo_staging.api_heartbeats VALUES (r.*) ON CONFLICT DO NOTHING;
+            INSERT INTO uptimeo_staging.heartbeats
+            SELECT p.* FROM uptimeo_staging.heartbeat_packed(r) p ON CONFLICT DO NOTHING;
             EXIT WHEN FOUND;
         END LOOP;
     END LOOP;
