@@ -2,7 +2,7 @@
 
 Runs the named measurements, all of them or those that are named, each on a database of its own in
 a PostgreSQL with the settings that it has by default; prints each figure with its limit and exits
-with 1 if one is missed.  --monitors, --hours and --rounds make it longer or shorter.
+with 1 if one is missed. The options make it longer or shorter.
 """
 
 import argparse
@@ -10,43 +10,69 @@ import asyncio
 import sys
 from collections.abc import Mapping
 
-from tests.evidence import database_ingest, database_storage
+from tests.evidence import database_answers, database_ingest, database_storage
 from tests.evidence.database_figures import Measurement, Scale
 from tests.support import postgres
 
 MEASUREMENTS: Mapping[str, Measurement] = {
-    "storage": database_storage.measure,
-    "ingest": database_ingest.measure,
+    "storage": Measurement(run=database_storage.measure),
+    "ingest": Measurement(run=database_ingest.measure),
+    "answers": Measurement(run=database_answers.measure, monitors=1000),
 }
+_DEFAULT = Scale()
 
 
 def _measured(conninfo: str, name: str, scale: Scale) -> bool:
     """Print the figures of one; whether all are within their limits."""
     print(f"{name}", flush=True)
-    figures = asyncio.run(MEASUREMENTS[name](conninfo, scale))
+    figures = asyncio.run(MEASUREMENTS[name].run(conninfo, scale))
     for figure in figures:
         print(figure.line())
     print(flush=True)
     return all(figure.good for figure in figures)
 
 
-def main() -> int:
-    """Measure, print and judge."""
+def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     names = ", ".join(MEASUREMENTS)
     parser.add_argument("only", nargs="*", metavar="NAME", help=f"which: {names}; default: all")
-    parser.add_argument("--monitors", type=int, default=100, help="in each of three datacenters")
-    parser.add_argument("--hours", type=float, default=24, help="of heartbeats, at most 24")
-    parser.add_argument("--rounds", type=int, default=3, help="of what is repeated")
+    parser.add_argument(
+        "--monitors", type=int, help="in each of three datacenters; default: what is judged"
+    )
+    parser.add_argument(
+        "--hours", type=float, default=_DEFAULT.hours, help="of heartbeats, at most 24 (storage)"
+    )
+    parser.add_argument(
+        "--days", type=int, default=_DEFAULT.days, help="of heartbeats, at least 2 (answers)"
+    )
+    parser.add_argument(
+        "--rounds", type=int, default=_DEFAULT.rounds, help="of what is repeated (ingest)"
+    )
     given = parser.parse_args()
     if unknown := set(given.only) - set(MEASUREMENTS):
         parser.error(f"no measurement is named {', '.join(sorted(unknown))}: there are {names}")
-    scale = Scale(monitors=given.monitors, hours=given.hours, rounds=given.rounds)
+    return given
+
+
+def _scale(given: argparse.Namespace, measurement: Measurement) -> Scale:
+    return Scale(
+        monitors=given.monitors or measurement.monitors,
+        hours=given.hours,
+        days=given.days,
+        rounds=given.rounds,
+    )
+
+
+def main() -> int:
+    """Measure, print and judge."""
+    given = _arguments()
     good = []
     with postgres.server(options=()) as maintenance, postgres.template(maintenance) as template:
         for name in given.only or MEASUREMENTS:
-            with postgres.database(maintenance, template) as conninfo:
-                good.append(_measured(conninfo, name, scale))
+            measurement = MEASUREMENTS[name]
+            copied = template if measurement.migrated else None
+            with postgres.database(maintenance, copied) as conninfo:
+                good.append(_measured(conninfo, name, _scale(given, measurement)))
     return 0 if all(good) else 1
 
 

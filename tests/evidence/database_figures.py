@@ -34,12 +34,28 @@ class Figure:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scale:
-    """How much is measured: `monitors` in each of three datacenters, for `hours`."""
+    """How much is measured: `monitors` in each of three datacenters, for `hours` or `days`.
 
-    monitors: int
-    hours: float
-    rounds: int
+    `report_s` is how long a report reads; an installation that is adopted has `rows` heartbeats,
+    and its adoption is killed `kills` times.
+    """
+
+    monitors: int = 100
+    hours: float = 24
+    days: int = 7
+    rounds: int = 3
+    report_s: float = 60
+    rows: int = 5_000_000
+    kills: int = 3
 
 
-# Takes the connection string of a migrated database of its own.
-Measurement = Callable[[str, Scale], Coroutine[Any, Any, Sequence[Figure]]]
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measurement:
+    """How figures are found, on a database of its own: with our schema, or an empty one.
+
+    `monitors` are as many as it takes to judge.
+    """
+
+    run: Callable[[str, Scale], Coroutine[Any, Any, Sequence[Figure]]]
+    migrated: bool = True
+    monitors: int = 100

@@ -5,13 +5,14 @@ HTTPS monitors in good order: latencies by monitor, one in a hundred far above t
 every status, some slots without a heartbeat.
 """
 
+import asyncio
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from uptimeo.storage.database import Connection
+from uptimeo.storage.database import Connection, connect
 
-_HOUR = timedelta(hours=1)
-
+_DAY = timedelta(days=1)
 _CONFIGURE = """
 WITH s AS (
     INSERT INTO schedules (name, interval) VALUES ('history', %(interval_s)s) RETURNING id)
@@ -34,39 +35,49 @@ lease AS (
 INSERT INTO agent_terms (datacenter_id, term, holder, holder_name, started_at)
 SELECT datacenter_id, 1, holder, 'history', %(start)s FROM lease
 """
+_PARTITION = "SELECT partition_for('api_heartbeats', %s)"
+_MONITORS = "SELECT id FROM api_monitors WHERE name LIKE 'history %' ORDER BY id"
+# The roller finds what it has not yet visited, without the marks that triggers leave.
+_NO_TRIGGERS = "SET session_replication_role = replica"
 _HEARTBEATS = """
 INSERT INTO api_heartbeats (
-    scheduled_at, executed_at, term, monitor_id, datacenter_id, response_time_ms, dns_lookup_ms,
-    tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms, transfer_ms, redirect_ms,
-    time_to_first_byte_ms, queue_ms, response_size_bytes, response_status_code, success, status,
-    http_version, error_type)
-SELECT slot, (slot + interval '2 ms') AT TIME ZONE 'UTC', 1, m.id, d.id,
-       base * 1.7, base * 0.2, base * 0.3, base * 0.4, 0.1, base * 0.6, base * 0.1, 0,
-       base * 1.5, 2, 5120, CASE WHEN luck >= 3 THEN 200 END,
+    scheduled_at, executed_at, term, monitor_id, datacenter_id, agent_id,
+    response_time_ms, dns_lookup_ms, tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms,
+    transfer_ms, redirect_ms, time_to_first_byte_ms, response_size_bytes,
+    response_status_code, warning_threshold_ms, critical_threshold_ms, success, status,
+    http_version, error_type, resolved_ip, response_content_type, response_server)
+SELECT slot, (slot + interval '2 ms') AT TIME ZONE 'UTC', 1, monitor, place, 2 * place,
+       base * 1.7, base * 0.2, base * 0.3, base * 0.4, 0.1, base * 0.6,
+       base * 0.1, 0, base * 1.5, 5120,
+       CASE WHEN luck >= 3 THEN 200 END, 1000, 3000,
        CASE WHEN luck = 0 THEN NULL ELSE luck >= 3 END,
-       coalesce((ARRAY['unknown', 'down', 'down', 'degraded', 'critical'])[luck + 1], 'up'), '2',
-       CASE WHEN luck < 3 THEN 'connect_timeout' END
+       CASE WHEN luck > 4 THEN 'up'
+            ELSE (ARRAY['unknown', 'down', 'down', 'degraded', 'critical'])[luck + 1] END,
+       '2', CASE WHEN luck < 3 THEN 'connect_timeout' END,
+       inet '203.0.112.0' + monitor, 'application/json; charset=utf-8', 'nginx/1.26.2'
 FROM generate_series(%(since)s, %(until)s - interval '1 us', %(interval_s)s * interval '1 s') tick
-CROSS JOIN (SELECT id FROM datacenters ORDER BY id LIMIT %(datacenters)s) d
-CROSS JOIN api_monitors m
+CROSS JOIN LATERAL (SELECT extract(epoch FROM tick)::bigint * 65536 AS beat OFFSET 0) t
+CROSS JOIN (
+    SELECT m.id AS monitor, d.id AS place, 20 * (1 + m.id %% 10)::float8 AS about,
+           (m.id * 7919 + d.id * 104729) %% (%(interval_s)s * 1000) * interval '1 ms' AS phase
+    FROM api_monitors m
+    CROSS JOIN (SELECT id FROM datacenters ORDER BY id LIMIT %(datacenters)s) d
+    WHERE m.name LIKE 'history %%' ORDER BY phase) series
 CROSS JOIN LATERAL (
-    SELECT tick
-               + (m.id * 7919 + d.id * 104729) %% (%(interval_s)s * 1000) * interval '1 ms' AS slot,
-           hashint8extended(extract(epoch FROM tick)::bigint * 65536 + m.id * 16 + d.id, 0) AS h) x
+    SELECT tick + phase AS slot, hashint8extended(beat + monitor * 16 + place, 0) AS h OFFSET 0) x
 CROSS JOIN LATERAL (
     SELECT (abs(h %% 2000))::int AS luck,
            -- The sum of three draws is near enough to a normal distribution.
-           20 * (1 + m.id %% 10) * exp(
-               (abs(h / 2000 %% 1000) + abs(h / 2000000 %% 1000)
-                + abs(h / 2000000000 %% 1000)) / 1500.0 - 1
-               + CASE WHEN abs(h / 104729 %% 100) = 0 THEN 2 ELSE 0 END) AS base) y
-WHERE m.name LIKE 'history %%' AND abs(h / 7919 %% 1000) > 0
+           about * exp((abs(h / 2000 %% 1000) + abs(h / 2000000 %% 1000)
+                        + abs(h / 2000000000 %% 1000)) / 1500.0::float8 - 1
+                       + CASE WHEN abs(h / 104729 %% 100) = 0 THEN 2 ELSE 0 END) AS base OFFSET 0) y
+WHERE abs(h / 7919 %% 1000) > 0
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What is to be there: monitors that run everywhere, from `start` to `end` (whole hours)."""
+    """What is to be there: monitors that run everywhere, from `start` to `end`."""
 
     start: datetime
     end: datetime
@@ -75,32 +86,49 @@ class History:
     interval_s: int = 30
 
 
-async def configure(connection: Connection, history: History) -> None:
-    """Make monitors, datacenters and leaders, as if they had been there since the start."""
+async def configure(connection: Connection, history: History) -> list[int]:
+    """Make monitors, datacenters and leaders, as if there since the start; the monitors' ids."""
     values = _values(history)
     for statement in (_DATACENTERS, _CONFIGURE, _LEADERS):
         await connection.execute(statement.encode(), values)
     await connection.execute("DELETE FROM monitor_duty WHERE since = '-infinity'")
     await connection.execute("UPDATE monitor_duty SET since = '-infinity'")
+    return [number for (number,) in await (await connection.execute(_MONITORS)).fetchall()]
 
 
-async def fill(connection: Connection, history: History, *, marked: bool) -> int:
-    """Insert the heartbeats, an hour at a time; answers with their number.
+async def fill(conninfo: str, history: History, *, connections: int = 1) -> int:
+    """Insert the heartbeats, each connection a day at a time; answers with their number.
 
-    Not `marked`: without the trigger that marks buckets, so that the roller finds what it has not
-    yet visited.
+    Nothing marks their buckets.
     """
-    switch = "ENABLE" if marked else "DISABLE"
-    await connection.execute(f"ALTER TABLE heartbeats {switch} TRIGGER mark_dirty".encode())
-    hour, count = history.start, 0
-    while hour < history.end:
-        await connection.execute("SELECT partition_for('heartbeats', %s)", (hour,))
-        window = {"since": hour, "until": min(hour + _HOUR, history.end)}
-        cursor = await connection.execute(_HEARTBEATS.encode(), _values(history) | window)
-        count += cursor.rowcount
-        hour += _HOUR
-    await connection.execute("ALTER TABLE heartbeats ENABLE TRIGGER mark_dirty")
-    return count
+    days = list(_days(history))
+
+    async def some() -> int:
+        count = 0
+        async with await quiet(conninfo) as connection:
+            while days:
+                since, until = days.pop(0)
+                await connection.execute(_PARTITION, (since,))
+                values = _values(history) | {"since": since, "until": until}
+                count += (await connection.execute(_HEARTBEATS.encode(), values)).rowcount
+        return count
+
+    return sum(await asyncio.gather(*(some() for _ in range(connections))))
+
+
+async def quiet(conninfo: str) -> Connection:
+    """A connection that no trigger hears of."""
+    connection = await connect(conninfo)
+    await connection.execute(_NO_TRIGGERS)
+    return connection
+
+
+def _days(history: History) -> Iterator[tuple[datetime, datetime]]:
+    since = history.start
+    while since < history.end:
+        until = min(since.replace(hour=0, minute=0, second=0, microsecond=0) + _DAY, history.end)
+        yield since, until
+        since = until
 
 
 def _values(history: History) -> dict[str, object]:
