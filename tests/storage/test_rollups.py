@@ -296,6 +296,23 @@ async def _waits(conninfo: str, pid: int) -> None:
             await asyncio.sleep(0.01)
 
 
+async def test_two_rollers_that_need_the_same_partition_make_one(
+    conninfo: str, connection: Connection
+) -> None:
+    make = "SELECT partition_for('heartbeats_5m', now() - interval '60 days')"
+    count = "SELECT count(*) FROM partition_bounds('heartbeats_5m')"
+    before = await one(connection, count)
+
+    async with await connect(conninfo) as other:
+        async with connection.transaction():
+            await connection.execute(make)
+            late = asyncio.create_task(other.execute(make))
+            await _waits(conninfo, other.info.backend_pid)
+        await late
+
+    assert await one(connection, count) == before + 1
+
+
 async def test_writers_and_rollers_at_once_lose_nothing(
     conninfo: str, connection: Connection
 ) -> None:

@@ -60,11 +60,12 @@ CREATE OR REPLACE FUNCTION partition_for(p_parent name, p_at timestamptz) RETURN
 LANGUAGE plpgsql SET lock_timeout = '2s' SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
 DECLARE
     d CONSTANT date := partition_start(p_parent, p_at::date);
-    t CONSTANT text := quote_ident(p_parent || '_' || to_char(d, 'YYYYMMDD'));
+    t CONSTANT name := p_parent || '_' || to_char(d, 'YYYYMMDD');
 BEGIN
-    IF to_regclass(t) IS NULL THEN
+    IF to_regclass(quote_ident(t)) IS NULL THEN
         PERFORM pg_advisory_xact_lock(hashtextextended('uptimeo partitions', 0));
-        IF to_regclass(t) IS NULL THEN
+        -- Not by to_regclass: it remembers that there was none, even if somebody made it since.
+        IF NOT EXISTS (SELECT FROM partition_bounds(p_parent) b WHERE b.partition = t) THEN
             PERFORM partition_add(p_parent, d, d + (
                 SELECT days FROM partition_plans WHERE parent = p_parent));
         END IF;
