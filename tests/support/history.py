@@ -2,7 +2,7 @@
 
 Rows are made by PostgreSQL itself, the same for the same numbers. Heartbeats look like those of
 HTTPS monitors in good order: latencies by monitor, one in a hundred far above the rest, a little of
-every status, some slots without a heartbeat.
+every status, some slots without a heartbeat. They go into the table below the view, packed.
 """
 
 import asyncio
@@ -35,34 +35,49 @@ lease AS (
 INSERT INTO agent_terms (datacenter_id, term, holder, holder_name, started_at)
 SELECT datacenter_id, 1, holder, 'history', %(start)s FROM lease
 """
-_PARTITION = "SELECT partition_for('api_heartbeats', %s)"
+_PARTITION = "SELECT partition_for('heartbeats', %s)"
 _MONITORS = "SELECT id FROM api_monitors WHERE name LIKE 'history %' ORDER BY id"
 # The roller finds what it has not yet visited, without the marks that triggers leave.
 _NO_TRIGGERS = "SET session_replication_role = replica"
+# Those of a check that says nothing, one that failed and one that succeeded, of each series.
+_TRAITS = """
+INSERT INTO heartbeat_traits (
+    last_used, term, agent_id, response_status_code, warning_threshold_ms, critical_threshold_ms,
+    attempts, success, http_version, error_type, resolved_ip, response_content_type,
+    response_server, digest)
+SELECT %(end)s, term, agent, code, warning, critical, attempts, success, version, error, address,
+       content, server, heartbeat_digest(term, agent, code, warning, critical, attempts, success,
+           version, NULL, error, address, content, server, NULL)
+FROM (
+    SELECT 1 AS term, d.id AS agent, inet '203.0.112.0' + m.id AS address,
+           1000 AS warning, 3000 AS critical, 1::smallint AS attempts, kind.*
+    FROM api_monitors m
+    CROSS JOIN (SELECT id FROM datacenters ORDER BY id LIMIT %(datacenters)s) d
+    CROSS JOIN (VALUES
+        (NULL::boolean, NULL::int, NULL, 'agent_stalled', NULL, NULL),
+        (false, NULL, NULL, 'connect_timeout', NULL, NULL),
+        (true, 200, '2', NULL, 'application/json; charset=utf-8', 'nginx/1.26.2')
+    ) kind (success, code, version, error, content, server)
+    WHERE m.name LIKE 'history %%') x
+"""
 _HEARTBEATS = """
-INSERT INTO api_heartbeats (
-    scheduled_at, executed_at, term, monitor_id, datacenter_id, agent_id,
-    response_time_ms, dns_lookup_ms, tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms,
-    transfer_ms, redirect_ms, time_to_first_byte_ms, response_size_bytes,
-    response_status_code, warning_threshold_ms, critical_threshold_ms, success, status,
-    http_version, error_type, resolved_ip, response_content_type, response_server)
-SELECT slot, (slot + interval '2 ms') AT TIME ZONE 'UTC', 1, monitor, place, 2 * place,
-       base * 1.7, base * 0.2, base * 0.3, base * 0.4, 0.1, base * 0.6,
-       base * 0.1, 0, base * 1.5, 5120,
-       CASE WHEN luck >= 3 THEN 200 END, 1000, 3000,
-       CASE WHEN luck = 0 THEN NULL ELSE luck >= 3 END,
-       CASE WHEN luck > 4 THEN 'up'
-            ELSE (ARRAY['unknown', 'down', 'down', 'degraded', 'critical'])[luck + 1] END,
-       '2', CASE WHEN luck < 3 THEN 'connect_timeout' END,
-       inet '203.0.112.0' + monitor, 'application/json; charset=utf-8', 'nginx/1.26.2'
+INSERT INTO heartbeats (
+    scheduled_at, late_ms, monitor_id, traits_id, response_size_bytes, response_time_ms,
+    dns_lookup_ms, tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms, time_to_first_byte_ms,
+    datacenter_id, status)
+SELECT slot, 2, monitor, traits[least(luck, 2) + 1], 5120, base * 1.7,
+       base * 0.2, base * 0.3, base * 0.4, 0.1, base * 0.6, base * 1.5,
+       place, (CASE WHEN luck > 3 THEN 'u' ELSE (ARRAY['?', 'd', 's', 'c'])[luck + 1] END)::"char"
 FROM generate_series(%(since)s, %(until)s - interval '1 us', %(interval_s)s * interval '1 s') tick
 CROSS JOIN LATERAL (SELECT extract(epoch FROM tick)::bigint * 65536 AS beat OFFSET 0) t
 CROSS JOIN (
     SELECT m.id AS monitor, d.id AS place, 20 * (1 + m.id %% 10)::float8 AS about,
-           (m.id * 7919 + d.id * 104729) %% (%(interval_s)s * 1000) * interval '1 ms' AS phase
+           (m.id * 7919 + d.id * 104729) %% (%(interval_s)s * 1000) * interval '1 ms' AS phase,
+           array_agg(t.id ORDER BY t.success NULLS FIRST) AS traits
     FROM api_monitors m
     CROSS JOIN (SELECT id FROM datacenters ORDER BY id LIMIT %(datacenters)s) d
-    WHERE m.name LIKE 'history %%' ORDER BY phase) series
+    JOIN heartbeat_traits t ON t.agent_id = d.id AND t.resolved_ip = inet '203.0.112.0' + m.id
+    WHERE m.name LIKE 'history %%' GROUP BY m.id, d.id ORDER BY phase) series
 CROSS JOIN LATERAL (
     SELECT tick + phase AS slot, hashint8extended(beat + monitor * 16 + place, 0) AS h OFFSET 0) x
 CROSS JOIN LATERAL (
@@ -89,7 +104,7 @@ class History:
 async def configure(connection: Connection, history: History) -> list[int]:
     """Make monitors, datacenters and leaders, as if there since the start; the monitors' ids."""
     values = _values(history)
-    for statement in (_DATACENTERS, _CONFIGURE, _LEADERS):
+    for statement in (_DATACENTERS, _CONFIGURE, _LEADERS, _TRAITS):
         await connection.execute(statement.encode(), values)
     await connection.execute("DELETE FROM monitor_duty WHERE since = '-infinity'")
     await connection.execute("UPDATE monitor_duty SET since = '-infinity'")
@@ -134,6 +149,7 @@ def _days(history: History) -> Iterator[tuple[datetime, datetime]]:
 def _values(history: History) -> dict[str, object]:
     return {
         "start": history.start,
+        "end": history.end,
         "monitors": history.monitors,
         "datacenters": history.datacenters,
         "interval_s": history.interval_s,
