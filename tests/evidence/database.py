@@ -10,7 +10,12 @@ import asyncio
 import sys
 from collections.abc import Mapping
 
-from tests.evidence import database_answers, database_ingest, database_storage
+from tests.evidence import (
+    database_answers,
+    database_ingest,
+    database_partitions,
+    database_storage,
+)
 from tests.evidence.database_figures import Measurement, Scale
 from tests.support import postgres
 
@@ -18,6 +23,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "storage": Measurement(run=database_storage.measure),
     "ingest": Measurement(run=database_ingest.measure),
     "answers": Measurement(run=database_answers.measure, monitors=1000),
+    "partitions": Measurement(run=database_partitions.measure),
 }
 _DEFAULT = Scale()
 
@@ -48,6 +54,9 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--rounds", type=int, default=_DEFAULT.rounds, help="of what is repeated (ingest)"
     )
+    parser.add_argument(
+        "--report-s", type=float, default=_DEFAULT.report_s, help="of a report (partitions)"
+    )
     given = parser.parse_args()
     if unknown := set(given.only) - set(MEASUREMENTS):
         parser.error(f"no measurement is named {', '.join(sorted(unknown))}: there are {names}")
@@ -60,6 +69,7 @@ def _scale(given: argparse.Namespace, measurement: Measurement) -> Scale:
         hours=given.hours,
         days=given.days,
         rounds=given.rounds,
+        report_s=given.report_s,
     )
 
 
