@@ -11,6 +11,7 @@ import sys
 from collections.abc import Mapping
 
 from tests.evidence import (
+    database_adoption,
     database_answers,
     database_ingest,
     database_partitions,
@@ -24,6 +25,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "ingest": Measurement(run=database_ingest.measure),
     "answers": Measurement(run=database_answers.measure, monitors=1000),
     "partitions": Measurement(run=database_partitions.measure),
+    "adoption": Measurement(run=database_adoption.measure, migrated=False),
 }
 _DEFAULT = Scale()
 
@@ -57,6 +59,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--report-s", type=float, default=_DEFAULT.report_s, help="of a report (partitions)"
     )
+    parser.add_argument(
+        "--rows", type=int, default=_DEFAULT.rows, help="of an older installation (adoption)"
+    )
+    parser.add_argument(
+        "--kills", type=int, default=_DEFAULT.kills, help="of what adopts it (adoption)"
+    )
     given = parser.parse_args()
     if unknown := set(given.only) - set(MEASUREMENTS):
         parser.error(f"no measurement is named {', '.join(sorted(unknown))}: there are {names}")
@@ -70,6 +78,8 @@ def _scale(given: argparse.Namespace, measurement: Measurement) -> Scale:
         days=given.days,
         rounds=given.rounds,
         report_s=given.report_s,
+        rows=given.rows,
+        kills=given.kills,
     )
 
 

@@ -153,6 +153,35 @@ def fingerprint(conninfo: str, last: int, table: str = "api_heartbeats") -> tupl
     return row[0], row[1], row[2]
 
 
+_REMEMBER = f"""
+CREATE SCHEMA evidence;
+CREATE TABLE evidence.said AS
+SELECT id, hashtextextended({_SAID}, 0) AS said FROM api_heartbeats WHERE id >= 9
+"""
+_CHANGED = f"""
+WITH now AS (
+    SELECT id, hashtextextended({_SAID}, 0) AS said FROM api_heartbeats
+    WHERE id BETWEEN 9 AND (SELECT max(id) FROM evidence.said))
+SELECT (SELECT count(*) FROM evidence.said b FULL JOIN now USING (id)
+        WHERE now.said IS DISTINCT FROM b.said)
+     + (SELECT count(*) - count(DISTINCT id) FROM now)
+"""
+
+
+def remember(conninfo: str) -> None:
+    """Keep what each ordinary row says, in a schema beside."""
+    with psycopg.connect(conninfo) as connection:
+        connection.execute(_REMEMBER.encode())
+
+
+def changed(conninfo: str) -> int:
+    """How many of those rows are gone, say something else, or are there twice; new ones too."""
+    with psycopg.connect(conninfo) as connection:
+        row = connection.execute(_CHANGED.encode()).fetchone()
+    assert row is not None
+    return int(row[0])
+
+
 @dataclass(slots=True)
 class Writer:
     """An agent of the older kind that inserts all the time: ids, and how long each took."""
