@@ -15,6 +15,7 @@ from tests.evidence import (
     database_answers,
     database_ingest,
     database_partitions,
+    database_rollups,
     database_storage,
 )
 from tests.evidence.database_figures import Measurement, Scale
@@ -23,6 +24,7 @@ from tests.support import postgres
 MEASUREMENTS: Mapping[str, Measurement] = {
     "storage": Measurement(run=database_storage.measure),
     "ingest": Measurement(run=database_ingest.measure),
+    "rollups": Measurement(run=database_rollups.measure),
     "answers": Measurement(run=database_answers.measure, monitors=1000),
     "partitions": Measurement(run=database_partitions.measure),
     "adoption": Measurement(run=database_adoption.measure, migrated=False),

@@ -95,7 +95,7 @@ def _account(conninfo: str, writers: Sequence[older.Writer]) -> Iterator[Figure]
     changed = older.changed(conninfo)
     for name, value in (
         ("older rows lost, changed or there twice", changed + faulty),
-        ("rows of an older agent meanwhile: the same", odd),
+        ("rows of an older agent, lost or there twice", odd),
         ("failed inserts of it", errors),
     ):
         yield Figure(name=name, value=value, unit="rows", at_most=0)
