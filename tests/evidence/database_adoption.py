@@ -24,7 +24,6 @@ _FOUND = """
 SELECT count(*) + count(DISTINCT id) FROM api_heartbeats WHERE id IN (SELECT unnest(%s::bigint[]))
 """
 _FAULTY, _FAULTY_ROWS = "SELECT count(*) FROM api_heartbeats WHERE id < 9", 9
-_ALONE_SHARE = 0.1
 _MOST_ALONE_S = 10.0
 
 
@@ -46,7 +45,7 @@ def _measure(conninfo: str, rows: int, kills: int) -> list[Figure]:
     older.make(conninfo, rows, every_ms=max(1, 30 * 86_400_000 * 6 // rows))
     older.remember(conninfo)
     with older.writing(conninfo) as alone:
-        time.sleep(min(_MOST_ALONE_S, rows / 100_000))
+        time.sleep(min(_MOST_ALONE_S, 0.2 + rows / 100_000))
     with older.writing(conninfo) as during:
         runs = _migrate(conninfo, kills, random.Random(rows))
         time.sleep(1)
