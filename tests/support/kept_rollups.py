@@ -17,6 +17,8 @@ DAY = timedelta(days=1)
 TABLES = ("heartbeats_5m", "heartbeats_1h", "heartbeats_1d")
 _CUT_BY_TIME = TABLES[:2]
 _STEP_BUCKETS = 12
+# As an agent does. A roller that makes one itself keeps the others from it until it is done.
+_ENSURE = "SELECT partitions_ensure(parent) FROM partition_plans"
 _BEGIN = """
 INSERT INTO rollup_progress
 SELECT level, datacenter_id, %(since)s
@@ -42,8 +44,9 @@ class Copy:
 
 
 async def roll(conninfo: str, since: datetime, *, rollers: int = 1) -> None:
-    """Have the roller begin at that moment, and work off what has passed."""
+    """Have the roller begin at that moment, yesterday or today, and work off what has passed."""
     async with await connect(conninfo) as connection:
+        await connection.execute(_ENSURE)
         await connection.execute(_BEGIN, {"since": since, "levels": list(LEVELS)})
 
     async def work(level: int) -> None:
