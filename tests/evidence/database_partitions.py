@@ -30,9 +30,9 @@ FROM generate_series(32, 40, 2) n
 """
 _REPORT = "SELECT count(*), pg_sleep(%s) FROM (SELECT avg(response_time_ms) FROM api_heartbeats) x"
 _FILL = """
-INSERT INTO api_heartbeats (monitor_id, datacenter_id, scheduled_at, executed_at, status)
-SELECT m, 1, b.lo + s * interval '30 s', b.lo + s * interval '30 s', 'up'
-FROM partition_bounds('heartbeats') b, generate_series(1, 20) m, generate_series(0, 200) s
+INSERT INTO heartbeats (monitor_id, datacenter_id, scheduled_at, late_ms, traits_id, status)
+SELECT m, 1, b.lo + s * interval '30 s', 0, 0, 'u'
+FROM partition_bounds('heartbeats') b, generate_series(1, 20) m, generate_series(0, 500) s
 WHERE b.hi < now() - interval '30 days'
 """
 _EXPIRED = """
@@ -124,18 +124,18 @@ async def _stretches(
     conninfo: str, connection: Connection, chores: PartitionChores, report_s: float
 ) -> list[Figure]:
     writer = await ingesting(conninfo)
-    watcher = _Watcher(await connect(conninfo), writer.connection.info.backend_pid)
-    watching = asyncio.create_task(watcher.run())
-    pause = asyncio.ensure_future(asyncio.sleep(report_s / 4))
-    alone = await _store_until(pause, writer, watcher, "alone")
-    expired = int(await one(connection, _EXPIRED))
-    work = asyncio.create_task(_against(report_s, conninfo, chores))
-    during = await _store_until(_done(work), writer, watcher, "under the report")
-    kept = int(await one(connection, _EXPIRED))
-    after = await _store_until(_done(work.result()), writer, watcher, "after it")
+    async with writer.connection, await connect(conninfo) as looking:
+        watcher = _Watcher(looking, writer.connection.info.backend_pid)
+        watching = asyncio.create_task(watcher.run())
+        pause = asyncio.ensure_future(asyncio.sleep(report_s / 4))
+        alone = await _store_until(pause, writer, watcher, "alone")
+        expired = int(await one(connection, _EXPIRED))
+        work = asyncio.create_task(_against(report_s, conninfo, chores))
+        during = await _store_until(_done(work), writer, watcher, "under the report")
+        kept = int(await one(connection, _EXPIRED))
+        after = await _store_until(_done(work.result()), writer, watcher, "after it")
+        await cancel_all([watching], 5)
     left, stored = int(await one(connection, _EXPIRED)), int(await one(connection, _STORED))
-    await cancel_all([watching], 5)
-    await writer.connection.close()
     waited = max(during.waited_ms, after.waited_ms)
     assert waited > 0, "no wait for a lock was seen: the report was in nobody's way"
     lost = writer.sent - stored + len(writer.aside)

@@ -58,7 +58,7 @@ async def test_percentiles_of_rollups_are_near_those_of_heartbeats(conninfo: str
 
 
 async def test_partitions_cost_no_row_while_a_report_reads(conninfo: str) -> None:
-    figures = await database_partitions.measure(conninfo, Scale(report_s=2))
+    figures = await database_partitions.measure(conninfo, Scale(report_s=1))
 
     # But for the wait, which is one of this machine at this moment.
     assert [figure for figure in figures[1:] if not figure.good] == []
