@@ -12,7 +12,7 @@ import pytest
 from tests.dashboards import look
 from tests.dashboards.asking import Chosen
 from tests.dashboards.panels import TIMELINE, Page, Panel
-from tests.docs.test_sql import partitions_read
+from tests.docs.sql_reading import partitions_read
 from tests.support import roles
 
 # One filled database for all: a worker of its own.

@@ -7,22 +7,13 @@ import psycopg
 import pytest
 
 from tests.docs import sql
+from tests.docs.sql_reading import asks_for_long, partitions_read
 
 PAGE = sql.PAGE.read_text("utf-8")
 QUESTIONS = sql.questions(PAGE)
 NAMES = [f"{number} {each.title}" for number, each in enumerate(QUESTIONS)]
-# A window of more than a day: `interval '30 days'`, or a day that is written out.
-_LONG = re.compile(r"interval '(?:[2-9]|\d{2,}) days'|'2026-\d\d-\d\d")
 # Of the day on which it is 12:02, and the day before: what 24 hours can touch.
 _RECENT = {"heartbeats_20260303", "heartbeats_20260304"}
-_SCANS = """
-SELECT relname, seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables
-WHERE relname LIKE 'api\\_heartbeats\\_2%'
-"""
-_FILLED = """
-SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid
-WHERE i.inhparent = 'heartbeats'::regclass AND c.reltuples > 0 ORDER BY 1
-"""
 
 
 @pytest.fixture(scope="module")
@@ -30,22 +21,6 @@ def connection(maintenance: str) -> Iterator[psycopg.Connection]:
     with sql.installation(maintenance) as conninfo, psycopg.connect(conninfo) as opened:
         opened.autocommit = True
         yield opened
-
-
-def partitions_read(connection: psycopg.Connection, query: str) -> set[str]:
-    """The days of heartbeats that hold any and of which the query, or a function in it, read."""
-    # Scans of earlier transactions may still be counted, but none of others.
-    with connection.transaction():
-        before = scans(connection)
-        connection.execute(query.encode())
-        after = scans(connection)
-    filled = {name for (name,) in connection.execute(_FILLED)}
-    return {name for name, count in after.items() if count > before.get(name, 0)} & filled
-
-
-def scans(connection: psycopg.Connection) -> dict[str, int]:
-    """How often this session scanned each day, by the index or whole."""
-    return dict(connection.execute(_SCANS).fetchall())
 
 
 def test_the_page_is_what_the_queries_answer(connection: psycopg.Connection) -> None:
@@ -63,7 +38,7 @@ def test_there_is_a_query_under_every_question() -> None:
 def test_no_query_reads_heartbeats_for_more_than_a_day(
     connection: psycopg.Connection, question: sql.Question
 ) -> None:
-    allowed = set() if _LONG.search(question.query) else _RECENT
+    allowed = set() if asks_for_long(question.query) else _RECENT
 
     assert partitions_read(connection, question.query) <= allowed
 

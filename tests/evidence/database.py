@@ -15,6 +15,7 @@ from tests.evidence import (
     database_answers,
     database_ingest,
     database_partitions,
+    database_plans,
     database_rollups,
     database_storage,
 )
@@ -25,6 +26,7 @@ MEASUREMENTS: Mapping[str, Measurement] = {
     "storage": Measurement(run=database_storage.measure),
     "ingest": Measurement(run=database_ingest.measure),
     "rollups": Measurement(run=database_rollups.measure),
+    "plans": Measurement(run=database_plans.measure, migrated=False),
     "answers": Measurement(run=database_answers.measure, monitors=1000),
     "partitions": Measurement(run=database_partitions.measure),
     "adoption": Measurement(run=database_adoption.measure, migrated=False),
