@@ -35,8 +35,10 @@ accept: $(VENV)/.dev
 bench-phases: $(VENV)/.dev
 	$(BIN)/python -m tests.evidence.phases
 
-# What a heartbeat costs in PostgreSQL, and how fast it takes them. For some of the measurements:
-# make bench-db ONLY=ingest
+# What a heartbeat costs in PostgreSQL and how fast it takes them; how near and how soon its answers
+# are; what partitions and an adoption cost a writer. For some of the measurements, or a small one:
+# make bench-db ONLY="answers rollups"
+# make bench-db ONLY="answers --monitors 50 --days 2"
 bench-db: $(VENV)/.dev
 	$(BIN)/python -m tests.evidence.database $(ONLY)
 
