@@ -48,7 +48,7 @@ def _measure(conninfo: str, rows: int, kills: int) -> list[Figure]:
         time.sleep(min(_MOST_ALONE_S, 0.2 + rows / 100_000))
     with older.writing(conninfo) as during:
         runs = _migrate(conninfo, kills, random.Random(rows))
-        time.sleep(1)
+        time.sleep(0.5)
     return [*_account(conninfo, [alone, during]), *_times(conninfo, runs, kills, alone, during)]
 
 

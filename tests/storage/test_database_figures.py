@@ -53,7 +53,7 @@ async def test_history_is_heartbeats_that_the_roller_counts_and_that_are_copied_
 async def test_percentiles_of_rollups_are_near_those_of_heartbeats(conninfo: str) -> None:
     figures = await database_rollups.measure(conninfo, Scale(monitors=5))
 
-    assert all(figure.good for figure in figures)
+    assert [figure for figure in figures if not figure.good] == []
     assert figures[-1].value == 50
 
 
