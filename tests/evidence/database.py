@@ -72,6 +72,8 @@ def _arguments() -> argparse.Namespace:
     given = parser.parse_args()
     if unknown := set(given.only) - set(MEASUREMENTS):
         parser.error(f"no measurement is named {', '.join(sorted(unknown))}: there are {names}")
+    if given.days < 2:
+        parser.error(f"--days is {given.days}: the roller needs the whole of yesterday, at least 2")
     return given
 
 
