@@ -1,7 +1,7 @@
 """What the doctor makes of facts: no finding without a cause, and none without advice."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -24,6 +24,7 @@ from tests.support.doctor import (
 from uptimeo.doctor import facts
 from uptimeo.doctor.examinations import EXAMINATIONS
 from uptimeo.domain.finding import Condition, worst
+from uptimeo.domain.partition import Hold
 from uptimeo.storage import health, server
 from uptimeo.storage.schema import HEAD
 
@@ -35,6 +36,13 @@ SLOT = server.Slot(name="replica", active=True, wal_status="reserved", xid_age=0
 UPKEEP = lease(datacenter="maintenance", datacenter_id=0)
 ODD = health.OddHeartbeats(
     datacenter="VA", kind="odd", number=2, last_at=datetime(2026, 3, 1, tzinfo=UTC)
+)
+
+HOLD = Hold(
+    since=datetime(2026, 4, 1, tzinfo=UTC),
+    believed_at=datetime(2026, 3, 1, tzinfo=UTC),
+    clock_at=datetime(2026, 4, 2, tzinfo=UTC),
+    still=timedelta(hours=48),
 )
 
 
@@ -89,6 +97,8 @@ def test_a_sound_installation_is_all_right_and_every_check_says_so() -> None:
             "partitions",
             CRITICAL,
         ),
+        ({"hold": HOLD}, "retention-clock", WARNING),
+        ({"hold": replace(HOLD, still=None)}, "retention-clock", CRITICAL),
         ({"overdue": ["api_heartbeats_20200101"]}, "retention", WARNING),
         ({"detached": ["api_heartbeats_20200101"]}, "detached", WARNING),
         ({"rollups": health.RollupLag(behind_s=4000, marked=3)}, "rollups", WARNING),
