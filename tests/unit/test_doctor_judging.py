@@ -1,10 +1,11 @@
 """What the doctor makes of facts: no finding without a cause, and none without advice."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
+from tests.support.builders import hold
 from tests.support.doctor import (
     agent,
     bad,
@@ -24,7 +25,6 @@ from tests.support.doctor import (
 from uptimeo.doctor import facts
 from uptimeo.doctor.examinations import EXAMINATIONS
 from uptimeo.domain.finding import Condition, worst
-from uptimeo.domain.partition import Hold
 from uptimeo.storage import health, server
 from uptimeo.storage.schema import HEAD
 
@@ -36,13 +36,6 @@ SLOT = server.Slot(name="replica", active=True, wal_status="reserved", xid_age=0
 UPKEEP = lease(datacenter="maintenance", datacenter_id=0)
 ODD = health.OddHeartbeats(
     datacenter="VA", kind="odd", number=2, last_at=datetime(2026, 3, 1, tzinfo=UTC)
-)
-
-HOLD = Hold(
-    since=datetime(2026, 4, 1, tzinfo=UTC),
-    believed_at=datetime(2026, 3, 1, tzinfo=UTC),
-    clock_at=datetime(2026, 4, 2, tzinfo=UTC),
-    still=timedelta(hours=48),
 )
 
 
@@ -97,8 +90,8 @@ def test_a_sound_installation_is_all_right_and_every_check_says_so() -> None:
             "partitions",
             CRITICAL,
         ),
-        ({"hold": HOLD}, "retention-clock", WARNING),
-        ({"hold": replace(HOLD, still=None)}, "retention-clock", CRITICAL),
+        ({"hold": hold()}, "retention-clock", WARNING),
+        ({"hold": hold(still=None)}, "retention-clock", CRITICAL),
         ({"overdue": ["api_heartbeats_20200101"]}, "retention", WARNING),
         ({"detached": ["api_heartbeats_20200101"]}, "detached", WARNING),
         ({"rollups": health.RollupLag(behind_s=4000, marked=3)}, "rollups", WARNING),

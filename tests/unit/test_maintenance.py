@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from uuid import UUID
 
 import pytest
 
-from tests.support.builders import NOON
+from tests.support.builders import hold
 from tests.support.fakes import LogBook
 from tests.support.virtual_time import in_virtual_time, running_loop
 from uptimeo.domain.errors import TransientError
@@ -205,18 +204,13 @@ async def test_a_table_that_cannot_be_dropped_from_does_not_hold_up_the_others()
 
 async def test_while_the_clock_is_not_believed_nothing_is_dropped_and_the_log_says_so() -> None:
     tables, book = Tables(expired={"a": 1}, busy={}), LogBook()
-    tables.hold = Hold(
-        since=NOON + timedelta(days=400),
-        believed_at=NOON,
-        clock_at=NOON + timedelta(days=401),
-        still=timedelta(hours=71),
-    )
+    tables.hold = hold()
 
     await PartitionChores(partitions=tables, log=book.log).drop()
 
     (line,) = book.lines("retention_held")
-    assert (line["level"], line["resumes_after_h"]) == ("warning", 71)
-    assert line["message"] == "Nothing is dropped: the database's clock is 401 days ahead"
+    assert (line["level"], line["resumes_after_h"]) == ("warning", 48)
+    assert line["message"] == "Nothing is dropped: the database's clock is 31 days ahead"
     assert tables.expired == {"a": 1}
 
 
