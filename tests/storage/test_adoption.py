@@ -146,8 +146,13 @@ def test_the_schema_is_that_of_a_fresh_database(adopted: str, migrated: str) -> 
     theirs = {"status_pages", "status_pages_id_seq", "failing", "failing_names"}
     kept = set(rows(adopted, "SELECT table_name, ours FROM uptimeo_older.kept_columns"))
 
+    stored = {("heartbeats", name) for table, name in kept if table == "api_heartbeats"}
+    shown = "".join(f",\n    h.{name}" for _, name in stored)
+
     found = {
-        row for row in catalogue(adopted) if row[1] not in theirs and (row[1], row[2]) not in kept
+        tuple(text.replace(shown, "") for text in row) if row[1] == "api_heartbeats" else row
+        for row in catalogue(adopted)
+        if row[1] not in theirs and (row[1], row[2]) not in kept | stored
     }
 
     assert found == catalogue(migrated)

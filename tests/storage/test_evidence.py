@@ -111,7 +111,7 @@ async def test_both_tables_have_their_days_and_evidence_is_kept_for_a_week(
 
     assert plan == "(1,7,7)"
     assert await ensure(connection, "heartbeat_evidence") == []
-    for parent in ("api_heartbeats", "heartbeat_evidence"):
+    for parent in ("heartbeats", "heartbeat_evidence"):
         days = await one(
             connection,
             "SELECT count(*) FROM pg_inherits WHERE inhparent = %s::regclass",

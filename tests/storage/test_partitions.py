@@ -15,13 +15,13 @@ from tests.support import postgres
 from tests.support.fakes import LogBook
 from tests.support.ingesting import ingesting
 from uptimeo.domain.errors import FatalError, TransientError
-from uptimeo.domain.partition import Dropping
+from uptimeo.domain.partition import Dropping, PartitionState
 from uptimeo.leader.partitions import PartitionChores
 from uptimeo.storage import health
 from uptimeo.storage.database import Connection, Pool, connect, one
 from uptimeo.storage.partitions import PartitionStore, keep, states, without_today
 
-HEARTBEATS = "api_heartbeats"
+HEARTBEATS = "heartbeats"
 EPOCH_MONDAY = date(2000, 1, 3)
 MOMENTS = st.integers(0, 800 * 86_400).map(
     lambda seconds: datetime(2024, 1, 1, tzinfo=UTC) + timedelta(seconds=seconds)
@@ -40,6 +40,10 @@ INSERT INTO partition_plans (parent, days, days_ahead, keep_days) VALUES ('cut',
 async def names(connection: Connection, parent: str = HEARTBEATS) -> list[str]:
     cursor = await connection.execute(_NAMES, (parent,))
     return [name for (name,) in await cursor.fetchall()]
+
+
+async def heartbeats_state(connection: Connection) -> PartitionState:
+    return next(state for state in await states(connection) if state.parent == HEARTBEATS)
 
 
 def day(days_ago: int) -> str:
@@ -173,7 +177,7 @@ async def test_a_detaching_that_was_broken_off_is_brought_to_its_end(
         with pytest.raises(psycopg.errors.LockNotAvailable):
             await person.execute(detach.encode())
     assert await one(
-        connection, "SELECT sum(detaching::int) FROM partition_bounds(%s)", ("api_heartbeats",)
+        connection, "SELECT sum(detaching::int) FROM partition_bounds(%s)", (HEARTBEATS,)
     )
 
     done = await PartitionStore(pool).drop_expired(HEARTBEATS)
@@ -218,7 +222,7 @@ async def test_a_day_that_a_wider_partition_reaches_gets_none_of_its_own(
     cursor = await connection.execute(_NAMES, (HEARTBEATS,))
     for (name,) in await cursor.fetchall():
         await connection.execute(f"DROP TABLE {name}".encode())
-    await connection.execute("CREATE TABLE before_us (LIKE api_heartbeats INCLUDING ALL)")
+    await connection.execute("CREATE TABLE before_us (LIKE heartbeats INCLUDING ALL)")
     tomorrow = (datetime.now(UTC) + timedelta(days=1)).date()
     attach = (
         "ALTER TABLE heartbeats ATTACH PARTITION before_us"
@@ -228,7 +232,7 @@ async def test_a_day_that_a_wider_partition_reaches_gets_none_of_its_own(
 
     assert await without_today(connection) == []
     made = await PartitionStore(pool).ensure(HEARTBEATS)
-    state, *_ = await states(connection)
+    state = await heartbeats_state(connection)
     writer = await ingesting(conninfo)
     await writer.send(10, days_ago=(0, 1, 200))
     await writer.connection.close()
@@ -304,17 +308,16 @@ async def test_nothing_is_lost_while_partitions_are_made_and_dropped_under_a_wri
 
 async def test_a_table_is_kept_as_long_as_it_is_told(connection: Connection) -> None:
     await keep(connection, HEARTBEATS, 60)
-    longer, *_ = await states(connection)
+    longer = await heartbeats_state(connection)
     await keep(connection, "heartbeats_1h", None)
     await keep(connection, "heartbeats_5m", None)
     await keep(connection, HEARTBEATS, None)
-    forever, *_ = await states(connection)
+    forever = await heartbeats_state(connection)
 
-    assert longer.parent == HEARTBEATS
     assert (longer.keep_days, forever.keep_days) == (60, None)
     with pytest.raises(FatalError, match="must be kept for at least 2 days, not 1"):
         await keep(connection, HEARTBEATS, 1)
-    with pytest.raises(FatalError, match="it can be set for api_heartbeats, heartbeat_evidence, "):
+    with pytest.raises(FatalError, match="it can be set for heartbeat_evidence, heartbeats, "):
         await keep(connection, "agents", 10)
 
 
@@ -322,7 +325,7 @@ async def test_what_sums_up_is_kept_at_least_as_long_as_its_source(
     connection: Connection,
 ) -> None:
     summed = "heartbeats_5m"
-    with pytest.raises(FatalError, match=f"{summed} must be kept at least as long as api_heartb"):
+    with pytest.raises(FatalError, match=f"{summed} must be kept at least as long as heartb"):
         await keep(connection, summed, 29)
     with pytest.raises(FatalError, match=rf"change {summed} first \(it is kept 90 days\)"):
         await keep(connection, HEARTBEATS, 91)

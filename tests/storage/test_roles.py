@@ -19,7 +19,16 @@ INTERNAL = {
     "config_row_at",
     "duty_spans",
     "fact_pause",
+    "heartbeat_digest",
+    "heartbeat_executed_at",
+    "heartbeat_late",
+    "heartbeat_letter",
+    "heartbeat_packed",
+    "heartbeat_rest",
     "heartbeat_status",
+    "heartbeat_traits_of",
+    "heartbeat_transfer",
+    "heartbeats_store",
     "latency_of",
     "latency_pack",
     "monitor_begin",
@@ -56,10 +65,11 @@ SELECT proname FROM pg_proc p WHERE pronamespace = 'public'::regnamespace
     SELECT FROM aclexplode(proacl) a JOIN pg_roles r ON r.oid = a.grantee
     JOIN database_roles d ON d.role_name = r.rolname)
 """
+# Who reads api_heartbeats computes two of its columns.
 _OPEN_TO_ALL = """
 SELECT proname FROM pg_proc p WHERE pronamespace = 'public'::regnamespace
   AND (proacl IS NULL OR EXISTS (SELECT FROM aclexplode(proacl) WHERE grantee = 0))
-  AND proname <> 'config_changed'
+  AND proname NOT IN ('config_changed', 'heartbeat_executed_at', 'heartbeat_transfer')
 """
 _UNPINNED = """
 SELECT proname FROM pg_proc WHERE pronamespace = 'public'::regnamespace AND prosecdef

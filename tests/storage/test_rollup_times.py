@@ -19,7 +19,7 @@ BASE = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(
 PLACES = (1, 2)
 STATUSES = ("up", "degraded", "critical", "down", "unknown")
 RESET = """
-TRUNCATE api_heartbeats, monitor_duty, maintenance_windows, agent_terms, agent_leases,
+TRUNCATE heartbeats, monitor_duty, maintenance_windows, agent_terms, agent_leases,
          rollup_dirty, rollup_progress, heartbeats_5m, heartbeats_1h, heartbeats_1d
 """
 SLOW = settings(
@@ -91,8 +91,10 @@ def insert(database: psycopg.Connection[Any], sent: list[Beat], place: int = 1) 
     if sent:
         database.cursor().executemany(
             "INSERT INTO api_heartbeats (monitor_id, datacenter_id, scheduled_at, executed_at,"
-            " status, success, response_time_ms) VALUES (7, %s, %s, now(), %s, %s, %s)"
-            " ON CONFLICT DO NOTHING",
+            " status, success, response_time_ms) SELECT 7, p, t, now(), s, ok, ms"
+            " FROM (VALUES (%s::int, %s::timestamptz, %s, %s, %s::real)) v (p, t, s, ok, ms)"
+            " WHERE NOT EXISTS (SELECT FROM heartbeats WHERE monitor_id = 7"
+            "     AND datacenter_id = p AND scheduled_at = t)",
             [
                 (place, at(b.slot), b.status, b.status not in ("down", "unknown"), b.slot % 997 + 1)
                 for b in sent

@@ -57,7 +57,7 @@ async def test_the_newest_heartbeats_come_from_an_index(connection: Connection) 
 
     plan = "\n".join(line for (line,) in await cursor.fetchall())
     assert "Merge Append" in plan
-    assert "Index Scan Backward using api_heartbeats_" in plan
+    assert "Index Scan Backward using heartbeats_" in plan
 
 
 async def test_the_sample_datacenters_have_the_ids_one_to_nine(connection: Connection) -> None:

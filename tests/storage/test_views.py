@@ -24,7 +24,8 @@ SELECT relname FROM pg_class
 WHERE relkind IN ('v', 'r', 'p') AND NOT relispartition AND relname <> 'alembic_version'
   AND relnamespace = 'public'::regnamespace
 """
-VIEWS = TABLES_AND_VIEWS + " AND relkind = 'v'"
+# Not of heartbeats themselves, which may have headers and bodies.
+VIEWS = TABLES_AND_VIEWS + " AND relkind = 'v' AND relname <> 'api_heartbeats'"
 FUNCTIONS = ("latencies", "latency_phases", "slowest_phases", "outages", "known_from")
 
 

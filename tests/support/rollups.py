@@ -11,16 +11,16 @@ HOUR = datetime.now(UTC).replace(minute=0, second=0, microsecond=0) - timedelta(
 FIVE = timedelta(minutes=5)
 
 _INSERT = """
-INSERT INTO api_heartbeats (
-    monitor_id, datacenter_id, scheduled_at, executed_at, status, success, response_time_ms,
-    wait_ms, details)
-SELECT %(monitor)s, %(place)s, slot, slot AT TIME ZONE 'UTC', status,
-       status NOT IN ('down', 'unknown'), ms, ms / 2, %(details)s::jsonb
-FROM (SELECT %(status)s::varchar, %(ms)s::real) given (status, ms),
-     unnest(%(slots)s::timestamptz[]) slot
-WHERE NOT EXISTS (
-    SELECT FROM heartbeats
-    WHERE monitor_id = %(monitor)s AND datacenter_id = %(place)s AND scheduled_at = slot)
+INSERT INTO heartbeats
+SELECT packed.* FROM unnest(%(slots)s::timestamptz[]) slot
+CROSS JOIN LATERAL jsonb_populate_record(NULL::api_heartbeats, jsonb_build_object(
+    'id', nextval('api_heartbeats_id_seq'), 'monitor_id', %(monitor)s::int,
+    'datacenter_id', %(place)s::int, 'scheduled_at', slot,
+    'executed_at', slot AT TIME ZONE 'UTC', 'attempts', 1, 'status', %(status)s::text,
+    'success', %(status)s NOT IN ('down', 'unknown'), 'response_time_ms', %(ms)s::real,
+    'wait_ms', %(ms)s::real / 2, 'details', %(details)s::jsonb)) heartbeat
+CROSS JOIN LATERAL heartbeat_packed(heartbeat) packed
+ON CONFLICT DO NOTHING
 """
 
 
@@ -59,7 +59,7 @@ async def add_monitor(connection: Connection, interval_s: int = 60) -> int:
 async def insert(
     connection: Connection, monitor: int, slots: Sequence[datetime], **fields: Any
 ) -> None:
-    """Heartbeats of these slots, as a writer does that knows none of our functions."""
+    """Heartbeats of these slots, in one statement; those that are there stay."""
     given = {"place": 1, "status": "up", "ms": 100.0, "details": None} | fields
     values = given | {"monitor": monitor, "slots": list(slots)}
     await connection.execute(_INSERT.encode(), values)
