@@ -42,6 +42,12 @@ VALUES (1, %s, %s::jsonb::text)
 """
 DAY = "SELECT partition_for('heartbeats', timestamptz '2026-01-31')"
 
+OLD_ROW = """
+INSERT INTO api_heartbeats (
+    monitor_id, datacenter_id, agent_id, scheduled_at, executed_at, success, response_status_code)
+VALUES (7, 1, 1, '2026-01-31 12:00+00', '2026-01-31 12:00', true, 418)
+"""
+
 
 def block(beginning: str) -> str:
     """The block of SQL that begins with these words."""
@@ -121,6 +127,22 @@ def test_rows_without_a_partition_are_brought_back_once_it_is_made(
 
     assert brought == [(1, 1, 0, [])]
     assert stored(database) == [(1, 1)]
+
+
+def test_a_day_that_was_detached_is_whole_when_it_is_attached_again(
+    database: psycopg.Connection,
+) -> None:
+    database.execute(DAY.encode())
+    database.execute(OLD_ROW.encode())
+    before = database.execute("SELECT * FROM api_heartbeats").fetchall()
+
+    database.execute(block("ALTER TABLE heartbeats DETACH").encode())
+    gone = stored(database)
+    database.execute("SELECT history_expire()")
+    database.execute(block("ALTER TABLE heartbeats ATTACH").encode())
+
+    assert gone == []
+    assert database.execute("SELECT * FROM api_heartbeats").fetchall() == before != []
 
 
 def test_a_sequence_that_is_behind_is_seen_and_set(database: psycopg.Connection) -> None:
