@@ -184,9 +184,9 @@ def test_a_new_id_is_one_that_was_never_given(adopted: str) -> None:
 
 
 def test_nothing_that_was_adopted_is_dropped_for_its_age(adopted: str) -> None:
-    assert rows(
-        adopted, "SELECT keep_days FROM partition_plans WHERE parent = 'heartbeats'"
-    ) == [(None,)]
+    assert rows(adopted, "SELECT keep_days FROM partition_plans WHERE parent = 'heartbeats'") == [
+        (None,)
+    ]
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ each stands in one file, as it is; then the rights are given anew, if there are 
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -34,15 +35,17 @@ SELECT d.kind, d.role_name FROM database_roles d JOIN pg_roles r ON r.rolname = 
 WHERE d.kind <> 'agent'
 """
 _KINDS_OF_GROUPS = 4
-# In the order in which its readers and writers lock them: through the view. Making the triggers and
-# the view anew locks them the other way round.
+# Takes the lock of the view, and of it alone, before those of the tables below: the order of who
+# reads and writes through it.
 _LOCK = """
 DO $$ BEGIN
     IF to_regclass('api_heartbeats') IS NOT NULL THEN
-        LOCK TABLE api_heartbeats IN ACCESS EXCLUSIVE MODE;
+        ALTER VIEW api_heartbeats ALTER id SET DEFAULT nextval('api_heartbeats_id_seq');
     END IF;
 END $$
 """
+# A roller has locked rollups when it comes to the view; here the view is locked first.
+_TRIES = 5
 _DIGEST = """
 INSERT INTO schema_definitions (digest) VALUES (%s)
 ON CONFLICT (one_row) DO UPDATE SET digest = excluded.digest, applied_at = clock_timestamp()
@@ -78,7 +81,17 @@ async def are_applied(connection: Connection) -> bool:
 
 
 def apply(driver: psycopg.Connection[Any]) -> None:
-    """Replace all of them, in one transaction; raises errors of psycopg."""
+    """Replace all of them, in one transaction; raises errors of psycopg.
+
+    The connection is in autocommit mode.
+    """
+    for _ in range(_TRIES - 1):
+        with suppress(psycopg.errors.DeadlockDetected):
+            return _apply(driver)
+    return _apply(driver)
+
+
+def _apply(driver: psycopg.Connection[Any]) -> None:
     with driver.transaction():
         # A function may call one of a later file.
         driver.execute("SET LOCAL check_function_bodies = off")

@@ -72,23 +72,22 @@ CREATE FUNCTION heartbeat_transfer(p_total_ms real, p_first_byte_ms real) RETURN
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN (round((p_total_ms::float8 - p_first_byte_ms::float8) * 1000) / 1000)::real;
 
--- What few heartbeats have, as the text of a JSON object; '' for the others: an empty text takes
--- one byte, an empty jsonb five, and a NULL eight, since then the row needs a null bitmap.
-CREATE FUNCTION heartbeat_rest(
-    p_scheduled_at timestamptz, p_executed_at timestamp, p_redirect_ms real, p_total_ms real,
-    p_first_byte_ms real, p_transfer_ms real, p_message text, p_request_headers jsonb,
-    p_response_headers jsonb, p_response_body jsonb, p_details jsonb
+-- Whether they do: NULL is another thing, where it is not known how long the transfer took.
+CREATE FUNCTION heartbeat_transfer_fits(p_total_ms real, p_first_byte_ms real, p_transfer_ms real)
+RETURNS boolean LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN CASE WHEN p_total_ms IS NULL OR p_first_byte_ms IS NULL THEN p_transfer_ms IS NULL
+    ELSE abs(p_transfer_ms - heartbeat_transfer(p_total_ms, p_first_byte_ms)) < 0.0015 END
+    IS TRUE;
+
+CREATE FUNCTION heartbeat_parts(
+    p_executed_at timestamp, p_redirect_ms real, p_transfer jsonb, p_message text,
+    p_request_headers jsonb, p_response_headers jsonb, p_response_body jsonb, p_details jsonb
 ) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
 BEGIN ATOMIC
     SELECT coalesce(jsonb_object_agg(key, value)::text, '') FROM (VALUES
-        ('executed_at', CASE WHEN heartbeat_late(p_scheduled_at, p_executed_at) IS NULL
-            THEN to_jsonb(p_executed_at) END),
+        ('executed_at', to_jsonb(p_executed_at)),
         ('redirect_ms', to_jsonb(p_redirect_ms)),
-        ('transfer_ms', CASE
-            WHEN p_transfer_ms IS NULL AND p_first_byte_ms IS NOT NULL AND p_total_ms IS NOT NULL
-                THEN jsonb 'null'
-            WHEN (abs(p_transfer_ms - heartbeat_transfer(p_total_ms, p_first_byte_ms)) < 0.0015)
-                IS NOT TRUE THEN to_jsonb(p_transfer_ms) END),
+        ('transfer_ms', p_transfer),
         ('error_message', to_jsonb(p_message)),
         ('raw_request_headers', p_request_headers),
         ('raw_response_headers', p_response_headers),
@@ -97,6 +96,26 @@ BEGIN ATOMIC
     WHERE value IS NOT NULL;
 END;
 
+-- What few heartbeats have, as the text of a JSON object; '' for the others: an empty text takes
+-- one byte, an empty jsonb five, and a NULL eight, since then the row needs a null bitmap.
+-- Without a subquery it is computed in place: 2 us for those others, not 19.
+CREATE FUNCTION heartbeat_rest(
+    p_scheduled_at timestamptz, p_executed_at timestamp, p_redirect_ms real, p_total_ms real,
+    p_first_byte_ms real, p_transfer_ms real, p_message text, p_request_headers jsonb,
+    p_response_headers jsonb, p_response_body jsonb, p_details jsonb
+) RETURNS text LANGUAGE sql STABLE PARALLEL SAFE
+RETURN CASE
+    WHEN num_nulls(p_redirect_ms, p_message, p_request_headers, p_response_headers,
+            p_response_body, p_details) = 6
+        AND heartbeat_late(p_scheduled_at, p_executed_at) IS NOT NULL
+        AND heartbeat_transfer_fits(p_total_ms, p_first_byte_ms, p_transfer_ms) THEN ''
+    ELSE heartbeat_parts(
+        CASE WHEN heartbeat_late(p_scheduled_at, p_executed_at) IS NULL THEN p_executed_at END,
+        p_redirect_ms,
+        CASE WHEN NOT heartbeat_transfer_fits(p_total_ms, p_first_byte_ms, p_transfer_ms)
+             THEN coalesce(to_jsonb(p_transfer_ms), 'null') END,
+        p_message, p_request_headers, p_response_headers, p_response_body, p_details) END;
+
 -- One letter for each status.
 CREATE FUNCTION heartbeat_letter(p_status text) RETURNS "char"
 LANGUAGE sql IMMUTABLE PARALLEL SAFE
@@ -104,8 +123,8 @@ RETURN CASE p_status WHEN 'up' THEN 'u' WHEN 'degraded' THEN 's' WHEN 'critical'
                      WHEN 'down' THEN 'd' WHEN 'unknown' THEN '?' END::"char";
 
 -- The view needs the others, whoever reads it.
-REVOKE ALL ON FUNCTION heartbeat_digest, heartbeat_late, heartbeat_rest, heartbeat_letter
-FROM PUBLIC;
+REVOKE ALL ON FUNCTION heartbeat_digest, heartbeat_late, heartbeat_transfer_fits, heartbeat_parts,
+    heartbeat_rest, heartbeat_letter FROM PUBLIC;
 
 -- In order of alignment, 64 bytes without NULL: each column more may cost eight.
 CREATE TABLE heartbeats (

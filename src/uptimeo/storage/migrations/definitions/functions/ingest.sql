@@ -2,8 +2,8 @@
 -- Fence: a heartbeat of term T is good if it was executed before term T+1 began, whenever it
 -- arrives. Ended terms never change, so no lock is needed. The natural key removes doubles: they
 -- are rare, so each row is stored as if it were none, which spares the log 48 bytes a row that
--- ON CONFLICT takes. If one is a double, none is kept, and each is looked up before the next try.
--- Two batches with the same row wait for each other, and then one of them looks.
+-- ON CONFLICT takes. If one is there already, none is kept, and all are looked up before the next
+-- try. Two batches with the same row wait for each other, and then one of them looks.
 -- What is kept beside a heartbeat goes to `heartbeat_evidence` if there is a partition for it.
 -- Every row sent is counted exactly once in the answer; positions in the batch begin at 0.
 CREATE OR REPLACE FUNCTION heartbeats_ingest(p_datacenter int, p_batch jsonb)
@@ -11,12 +11,13 @@ RETURNS TABLE (inserted int, duplicate int, aside_positions int[], aside_reasons
 LANGUAGE plpgsql SECURITY DEFINER SET search_path FROM CURRENT AS $$
 DECLARE
     tries int := 0;
+    doubles int[] := '{}';
 BEGIN
     PERFORM agent_check(p_datacenter);
     LOOP
         BEGIN
             SELECT * INTO inserted, aside_positions, aside_reasons
-            FROM heartbeats_store(p_datacenter, p_batch, tries > 0);
+            FROM heartbeats_store(p_datacenter, p_batch, doubles);
             EXIT;
         EXCEPTION WHEN unique_violation THEN
             tries := tries + 1;
@@ -24,13 +25,27 @@ BEGIN
                 RAISE;
             END IF;
         END;
+        doubles := heartbeats_stored(p_datacenter, p_batch);
     END LOOP;
     duplicate := jsonb_array_length(p_batch) - inserted - cardinality(aside_positions);
     RETURN NEXT;
 END $$;
 
--- One try, for heartbeats_ingest; `p_look`: leave out what is there already.
-CREATE OR REPLACE FUNCTION heartbeats_store(p_datacenter int, p_batch jsonb, p_look boolean)
+-- The positions in a batch of what is there already.
+CREATE OR REPLACE FUNCTION heartbeats_stored(p_datacenter int, p_batch jsonb) RETURNS int[]
+LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+    SELECT coalesce(array_agg(e.n::int - 1), '{}')
+    FROM jsonb_array_elements(p_batch) WITH ORDINALITY AS e (value, n)
+    CROSS JOIN LATERAL jsonb_to_record(e.value) AS x (monitor_id int, scheduled_at timestamptz)
+    CROSS JOIN LATERAL (
+        SELECT FROM heartbeats
+        WHERE monitor_id = x.monitor_id AND datacenter_id = p_datacenter
+          AND scheduled_at = x.scheduled_at
+        LIMIT 1) h  -- a lookup for each row, never a scan of the day
+$$;
+
+-- One try, for heartbeats_ingest, without the rows at the positions `p_doubles`.
+CREATE OR REPLACE FUNCTION heartbeats_store(p_datacenter int, p_batch jsonb, p_doubles int[])
 RETURNS TABLE (inserted int, aside_positions int[], aside_reasons text[])
 LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN
@@ -76,17 +91,12 @@ BEGIN
             AND t.term = x.term AND t.holder = x.holder
         LEFT JOIN agent_terms next ON next.datacenter_id = p_datacenter AND next.term = x.term + 1
     ), good AS MATERIALIZED (
-        SELECT s.*, t.id AS traits_id, t.last_used FROM src s
+        SELECT DISTINCT ON (s.monitor_id, s.scheduled_at) s.*, t.id AS traits_id, t.last_used
+        FROM src s
         LEFT JOIN LATERAL (
             SELECT id, last_used FROM heartbeat_traits WHERE digest = s.digest LIMIT 1) t ON true
-        WHERE s.bad IS NULL AND (NOT p_look OR (
-            (SELECT true FROM heartbeats h
-             WHERE h.monitor_id = s.monitor_id AND h.datacenter_id = p_datacenter
-               AND h.scheduled_at = s.scheduled_at LIMIT 1) IS NULL
-            AND NOT EXISTS (
-                SELECT FROM src earlier
-                WHERE earlier.monitor_id = s.monitor_id AND earlier.scheduled_at = s.scheduled_at
-                  AND earlier.position < s.position AND earlier.bad IS NULL)))
+        WHERE s.bad IS NULL AND s.position <> ALL (p_doubles)
+        ORDER BY s.monitor_id, s.scheduled_at, s.position
     ), fresh AS (
         -- What two batches note at the same time has one row, and both learn its number.
         INSERT INTO heartbeat_traits AS t (

@@ -3,7 +3,7 @@
 
 -- The number of these traits; they are noted if nobody had them, or not since an earlier day.
 CREATE OR REPLACE FUNCTION heartbeat_traits_of(p api_heartbeats) RETURNS int
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql AS $$
 DECLARE
     v_digest CONSTANT bytea := heartbeat_digest(
         p.term, p.agent_id, p.response_status_code, p.warning_threshold_ms,
