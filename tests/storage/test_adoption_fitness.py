@@ -55,6 +55,10 @@ REFUSED = {
         "ALTER TABLE regions DROP CONSTRAINT regions_pkey; INSERT INTO regions (id) VALUES (1)",
         "regions has the id 1 more than once",
     ),
+    "a datacenter whose number does not fit": (
+        "INSERT INTO agents (id, name, datacenter_id) VALUES (99, 'far', 40000)",
+        "agents has the datacenter 40000; give it a number from 0 to 32767",
+    ),
     "a table that is missing": ("DROP TABLE datacenter_monitors", "no table datacenter_monitors"),
     "a column that is missing": ("ALTER TABLE schedules DROP interval", "has no column interval"),
     "a name that we need": ("CREATE TABLE agent_leases (id int)", "agent_leases"),

@@ -63,13 +63,13 @@ def migrate(conninfo: str, say: Say | None = None) -> tuple[str | None, str]:
     with _session(conninfo) as driver:
         before = _revision(driver)
         if before is None and say is not None:
-            adopting.adopt(driver, partial(_upgrade, driver), say)
+            adopting.adopt(driver, partial(upgrade, driver), say)
         elif before is None and adopting.is_due(driver):
             raise FatalError(
                 "the database has the tables of an older installation: see what adopting them"
                 " means with `uptimeo migrate --dry-run`, then run `uptimeo migrate`"
             )
-        _upgrade(driver, "head")
+        upgrade(driver, "head")
         definitions.apply(driver)
         if say is not None:
             adopting.verify(driver, say)
@@ -114,7 +114,8 @@ def _session(conninfo: str, lock_timeout: str = "0") -> Iterator[psycopg.Connect
         yield driver
 
 
-def _upgrade(driver: psycopg.Connection[Any], revision: str) -> None:
+def upgrade(driver: psycopg.Connection[Any], revision: str) -> None:
+    """Run the migrations up to a revision; the functions and views are those that were there."""
     # Half a second of imports that only a migration pays.
     from alembic import command  # noqa: PLC0415
     from alembic.config import Config  # noqa: PLC0415

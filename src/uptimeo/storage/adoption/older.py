@@ -53,6 +53,8 @@ SELECT EXISTS (
          JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum)
         IN (ARRAY['id'], ARRAY['id', 'executed_at']))
 """
+_TOO_FAR = "SELECT {column} FROM {table} WHERE {column} NOT BETWEEN 0 AND 32767 LIMIT 1"
+_NUMBERS = "give it a number from 0 to 32767: heartbeats have two bytes for it"
 # What hangs on the older tables and cannot be carried over by itself.
 _HINDRANCES = """
 WITH t AS (
@@ -187,6 +189,14 @@ def _refuse_hindrances(driver: Driver, older: Older) -> None:
         twice = f"SELECT id FROM {table} GROUP BY id HAVING id IS NULL OR count(*) > 1 LIMIT 1"
         if row := driver.execute(twice.encode()).fetchone():
             raise _refusal(f"{table} has the id {row[0]} more than once", "give one another id")
+    for table, column in (
+        ("datacenters", "id"),
+        ("agents", "datacenter_id"),
+        ("datacenter_monitors", "datacenter_id"),
+    ):
+        beyond = _TOO_FAR.format(table=table, column=column)
+        if row := driver.execute(beyond.encode()).fetchone():
+            raise _refusal(f"{table} has the datacenter {row[0]}", _NUMBERS)
     given = {"schema": older.schema, "tables": list(CONTRACT)}
     found = [text for (text,) in driver.execute(_HINDRANCES, given)]
     if found:

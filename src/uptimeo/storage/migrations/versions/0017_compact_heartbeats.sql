@@ -177,6 +177,16 @@ COMMENT ON COLUMN heartbeats.status IS 'u up, s degraded (slow), c critical, d d
 COMMENT ON COLUMN heartbeats.rest IS
     'JSON of what few rows have: redirect_ms, error_message, headers, body, details; empty: nothing';
 
+DO $$
+DECLARE
+    beyond CONSTANT int := (SELECT id FROM datacenters WHERE id NOT BETWEEN 0 AND 32767 LIMIT 1);
+BEGIN
+    IF beyond IS NOT NULL THEN
+        RAISE wrong_object_type USING MESSAGE = format(
+            'the datacenter %s has to have an id from 0 to 32767: heartbeats have two bytes for it',
+            beyond);
+    END IF;
+END $$;
 ALTER TABLE datacenters ADD CONSTRAINT datacenters_id_fits CHECK (id BETWEEN 0 AND 32767);
 
 -- What reads the table is made again with the views of the release.
@@ -197,7 +207,7 @@ DECLARE
     t text;
 BEGIN
     IF readers IS NOT NULL THEN
-        RAISE dependent_objects_still_exist USING MESSAGE = format(
+        RAISE wrong_object_type USING MESSAGE = format(
             'api_heartbeats becomes a view, and %s read it: note their definitions, drop them, run'
             ' `uptimeo migrate` again, and make them anew', readers);
     END IF;
