@@ -17,7 +17,7 @@ _LONG = re.compile(r"interval '(?:[2-9]|\d{2,}) days'|'2026-\d\d-\d\d")
 _RECENT = {"heartbeats_20260303", "heartbeats_20260304"}
 _SCANS = """
 SELECT relname, seq_scan + coalesce(idx_scan, 0) FROM pg_stat_xact_user_tables
-WHERE relname LIKE 'api\\_heartbeats\\_2%'
+WHERE relname LIKE 'heartbeats\\_2%'
 """
 _FILLED = """
 SELECT c.relname FROM pg_inherits i JOIN pg_class c ON c.oid = i.inhrelid

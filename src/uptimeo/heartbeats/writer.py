@@ -24,8 +24,8 @@ from uptimeo.heartbeats.spooled import Spooled
 from uptimeo.telemetry import Log
 
 _GROUP_S = 0.05
-# Between the beginnings of two sends. A transaction takes 230 bytes of the write-ahead log for
-# itself, beside an fsync: a heartbeat alone is 645 bytes there, one of ten 431, of a hundred 417
+# Between the beginnings of two sends. A transaction takes up to 380 bytes of the write-ahead log
+# for itself, beside an fsync: a heartbeat alone is 661 bytes there, one of ten 297, of a hundred 282
 # (`python -m tests.evidence.database batches`).
 _APART_S = 0.5
 _LIVE = 500

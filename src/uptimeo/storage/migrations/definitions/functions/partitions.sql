@@ -175,7 +175,11 @@ LANGUAGE plpgsql SECURITY DEFINER SET timezone = 'UTC' SET search_path FROM CURR
 DECLARE
     kept int := (SELECT coalesce(keep_days, 100000) FROM partition_plans
                  WHERE parent = 'heartbeats');
-    first_day date := (partitions_begin('heartbeats') AT TIME ZONE 'UTC')::date;
+    -- Days that somebody detached to keep them have traits, too.
+    first_day date := least((partitions_begin('heartbeats') AT TIME ZONE 'UTC')::date, (
+        SELECT min(right(relname, 8)::date) FROM pg_class
+        WHERE relname ~ '^heartbeats_[0-9]{8}$' AND relkind = 'r'
+          AND pg_input_is_valid(right(relname, 8), 'date')));
     n int;
     total int := 0;
 BEGIN
