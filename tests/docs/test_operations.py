@@ -16,6 +16,7 @@ from psycopg.types.json import Jsonb
 from tests.support import postgres
 from tests.support.commands import said
 from uptimeo.cli.commands import uptimeo
+from uptimeo.storage.schema import migrate
 
 DOCS = Path(__file__).parents[2] / "docs"
 PAGE = (DOCS / "operations.md").read_text("utf-8")
@@ -41,6 +42,28 @@ INSERT INTO api_heartbeats_set_aside (datacenter_id, reason, payload)
 VALUES (1, %s, %s::jsonb::text)
 """
 DAY = "SELECT partition_for('heartbeats', timestamptz '2026-01-31')"
+
+OLD_ROW = """
+INSERT INTO api_heartbeats (
+    monitor_id, datacenter_id, agent_id, scheduled_at, executed_at, success, response_status_code)
+VALUES (7, 1, 1, '2026-01-31 12:00+00', '2026-01-31 12:00', true, 418)
+"""
+# What the table of "The table below the view" says, with PostgreSQL's words.
+REFUSED = [
+    ("COPY api_heartbeats TO STDOUT", "cannot copy from view"),
+    (f"{OLD_ROW} ON CONFLICT DO NOTHING", "duplicate key value"),
+    (
+        f"{OLD_ROW} ON CONFLICT (monitor_id, datacenter_id, scheduled_at) DO NOTHING",
+        "no unique or exclusion constraint",
+    ),
+    ("SELECT * FROM api_heartbeats FOR UPDATE", "nullable side of an outer join"),
+    ("TRUNCATE api_heartbeats", "is not a table"),
+    ("ALTER TABLE api_heartbeats ADD COLUMN ticket text", "cannot be performed"),
+    ("CREATE INDEX ON api_heartbeats (agent_id)", "cannot create index"),
+    ("SELECT tableoid FROM api_heartbeats", "does not exist"),
+    ("ALTER TABLE api_heartbeats ENABLE ROW LEVEL SECURITY", "not supported for views"),
+    ("CREATE PUBLICATION ours FOR TABLE api_heartbeats", "not supported for views"),
+]
 
 
 def block(beginning: str) -> str:
@@ -79,6 +102,12 @@ def stored(opened: psycopg.Connection) -> list[tuple[int, int]]:
     return opened.execute("SELECT monitor_id, term FROM api_heartbeats").fetchall()
 
 
+def copied(opened: psycopg.Connection, statement: str) -> str:
+    """What a COPY ... TO STDOUT writes."""
+    with opened.cursor() as cursor, cursor.copy(statement.encode()) as answer:
+        return b"".join(bytes(part) for part in answer).decode()
+
+
 def set_aside(opened: psycopg.Connection, reason: str, **changed: object) -> None:
     opened.execute(TERM.encode())
     opened.execute(ASIDE.encode(), (reason, row(opened, **changed)))
@@ -89,7 +118,10 @@ def test_every_statement_of_the_page_is_one(database: psycopg.Connection) -> Non
 
     for statement in SQL:
         try:
-            database.execute(statement.encode())
+            if statement.startswith("COPY"):
+                copied(database, statement)
+            else:
+                database.execute(statement.encode())
         except psycopg.Error as error:
             pytest.fail(f"{error}\n{statement}")
 
@@ -121,6 +153,79 @@ def test_rows_without_a_partition_are_brought_back_once_it_is_made(
 
     assert brought == [(1, 1, 0, [])]
     assert stored(database) == [(1, 1)]
+
+
+def test_a_day_that_was_detached_is_whole_when_it_is_attached_again(
+    database: psycopg.Connection,
+) -> None:
+    database.execute(DAY.encode())
+    database.execute(OLD_ROW.encode())
+    before = database.execute("SELECT * FROM api_heartbeats").fetchall()
+
+    database.execute(block("ALTER TABLE heartbeats DETACH").encode())
+    gone = stored(database)
+    database.execute("SELECT history_expire()")
+    database.execute(block("ALTER TABLE heartbeats ATTACH").encode())
+
+    assert gone == []
+    assert database.execute("SELECT * FROM api_heartbeats").fetchall() == before != []
+
+
+def test_a_day_that_was_copied_whole_can_be_put_back(database: psycopg.Connection) -> None:
+    database.execute(DAY.encode())
+    database.execute(OLD_ROW.encode())
+    before = database.execute("SELECT * FROM api_heartbeats").fetchall()
+
+    database.execute(block("CREATE TABLE kept_").encode())
+    back = block("MERGE INTO api_heartbeats h USING kept_").encode()
+    again = database.execute(back).rowcount
+    database.execute(block("TRUNCATE").encode())
+    brought = database.execute(back).rowcount
+
+    assert (again, brought) == (0, 1)
+    assert database.execute("SELECT * FROM api_heartbeats").fetchall() == before
+
+
+def test_a_heartbeat_is_put_into_the_view_once_and_comes_out_in_a_file(
+    database: psycopg.Connection,
+) -> None:
+    database.execute(DAY.encode())
+    put = block("MERGE INTO api_heartbeats h\nUSING (VALUES").encode()
+
+    counts = [database.execute(put).rowcount for _ in range(2)]
+    titles, *lines = copied(database, block("COPY (SELECT * FROM api_heartbeats")).splitlines()
+
+    assert counts == [1, 0]
+    assert [
+        dict(zip(titles.split(","), line.split(","), strict=True))["status"] for line in lines
+    ] == ["up"]
+
+
+def test_a_column_of_ones_own_is_shown_after_the_next_migration(
+    database: psycopg.Connection, conninfo: str
+) -> None:
+    database.execute(DAY.encode())
+    database.execute(block("ALTER TABLE heartbeats ADD COLUMN").encode())
+    migrate(conninfo)
+    database.execute(OLD_ROW.encode())
+
+    database.execute("UPDATE api_heartbeats SET ticket = 'A-1'")
+
+    assert database.execute("SELECT ticket, success FROM api_heartbeats").fetchall() == [
+        ("A-1", True)
+    ]
+
+
+@pytest.mark.parametrize(("statement", "said_of_it"), REFUSED)
+def test_what_the_page_says_is_refused_is_refused(
+    database: psycopg.Connection, statement: str, said_of_it: str
+) -> None:
+    database.execute(DAY.encode())
+    database.execute(OLD_ROW.encode())
+
+    with pytest.raises(psycopg.Error, match=said_of_it):
+        database.execute(statement.encode())
+    assert said_of_it in PAGE
 
 
 def test_a_sequence_that_is_behind_is_seen_and_set(database: psycopg.Connection) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Mapping
 from tests.evidence import (
     database_adoption,
     database_answers,
+    database_batches,
     database_ingest,
     database_partitions,
     database_plans,
@@ -25,6 +26,7 @@ from tests.support import postgres
 MEASUREMENTS: Mapping[str, Measurement] = {
     "storage": Measurement(run=database_storage.measure),
     "ingest": Measurement(run=database_ingest.measure),
+    "batches": Measurement(run=database_batches.measure),
     "rollups": Measurement(run=database_rollups.measure),
     "plans": Measurement(run=database_plans.measure, migrated=False),
     "answers": Measurement(run=database_answers.measure, monitors=1000),

@@ -14,6 +14,8 @@ _TEMPORARY = """
 SET client_min_messages = warning;
 CREATE TEMPORARY TABLE IF NOT EXISTS adoption_batch (LIKE uptimeo_staging.api_heartbeats);
 CREATE TEMPORARY TABLE IF NOT EXISTS adoption_ties (LIKE uptimeo_staging.api_heartbeats);
+CREATE TEMPORARY TABLE IF NOT EXISTS adoption_digests
+    (id bigint, executed_at timestamp, digest bytea);
 CREATE TEMPORARY TABLE IF NOT EXISTS adoption_changes
     (id bigint, executed_at timestamp, is_new boolean);
 """

@@ -36,26 +36,72 @@ BEGIN
 END $$;
 
 -- Stores the batch. Of several heartbeats of one monitor, datacenter and time the first keeps the
--- time; the others get the next free microseconds. Each row of the batch is stored.
+-- time; the others get the next free microseconds. Each row of the batch is stored. What rows have in
+-- common is noted for all at once: a row at a time takes ten times as long.
 CREATE OR REPLACE FUNCTION uptimeo_older.store_batch(OUT stored bigint, OUT moved bigint)
 LANGUAGE plpgsql AS $$
 DECLARE
+    -- The columns of the older installation's own.
+    others CONSTANT text := (
+        SELECT concat(string_agg(', ' || quote_ident(attname), '')) FROM pg_attribute
+        WHERE attrelid = 'uptimeo_staging.heartbeats'::regclass AND attnum > 0
+          AND attname NOT IN ('id', 'scheduled_at', 'late_ms', 'monitor_id', 'traits_id',
+              'response_size_bytes', 'response_time_ms', 'dns_lookup_ms', 'tcp_connect_ms',
+              'tls_handshake_ms', 'send_ms', 'wait_ms', 'time_to_first_byte_ms',
+              'datacenter_id', 'status', 'rest'));
     r uptimeo_staging.api_heartbeats;
 BEGIN
     PERFORM uptimeo_older.make_partitions();
-    WITH placed AS (
-        INSERT INTO uptimeo_staging.heartbeats
-        SELECT p.* FROM (SELECT * FROM pg_temp.adoption_batch ORDER BY scheduled_at, id) b
-        CROSS JOIN LATERAL uptimeo_staging.heartbeat_packed(
-            ROW(b.*)::uptimeo_staging.api_heartbeats) p
-        ON CONFLICT DO NOTHING
-        RETURNING id, coalesce(
-            (scheduled_at AT TIME ZONE 'UTC') + late_ms::float8 * interval '1 ms',
-            uptimeo_staging.heartbeat_executed_at(rest)) AS executed_at)
-    INSERT INTO pg_temp.adoption_ties
-    SELECT b.* FROM pg_temp.adoption_batch b
-    WHERE NOT EXISTS (
-        SELECT FROM placed p WHERE p.id = b.id AND p.executed_at = b.executed_at);
+    INSERT INTO pg_temp.adoption_digests
+    SELECT id, executed_at, uptimeo_staging.heartbeat_digest(
+        term, agent_id, response_status_code, warning_threshold_ms, critical_threshold_ms,
+        attempts, success, http_version, failed_phase, error_type, resolved_ip,
+        response_content_type, response_server, response_cache_status)
+    FROM pg_temp.adoption_batch;
+    INSERT INTO uptimeo_staging.heartbeat_traits AS t (
+        last_used, term, agent_id, response_status_code, warning_threshold_ms,
+        critical_threshold_ms, attempts, success, http_version, failed_phase, error_type,
+        resolved_ip, response_content_type, response_server, response_cache_status, digest)
+    SELECT DISTINCT ON (digest)
+        (scheduled_at AT TIME ZONE 'UTC')::date, term, agent_id, response_status_code,
+        warning_threshold_ms, critical_threshold_ms, attempts, success, http_version,
+        failed_phase, error_type, resolved_ip, response_content_type, response_server,
+        response_cache_status, digest
+    FROM pg_temp.adoption_batch JOIN pg_temp.adoption_digests USING (id, executed_at)
+    ORDER BY digest, scheduled_at DESC
+    ON CONFLICT (digest) DO UPDATE SET last_used = excluded.last_used
+    WHERE t.last_used < excluded.last_used;
+    -- As heartbeat_packed does, which takes a row at a time.
+    EXECUTE format($store$
+        WITH placed AS (
+            INSERT INTO uptimeo_staging.heartbeats (
+                id, scheduled_at, late_ms, monitor_id, traits_id, response_size_bytes,
+                response_time_ms, dns_lookup_ms, tcp_connect_ms, tls_handshake_ms, send_ms,
+                wait_ms, time_to_first_byte_ms, datacenter_id, status, rest%1$s)
+            SELECT b.id, scheduled_at, uptimeo_staging.heartbeat_late(scheduled_at, executed_at),
+                monitor_id, t.id, response_size_bytes, response_time_ms, dns_lookup_ms,
+                tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms, time_to_first_byte_ms,
+                datacenter_id, uptimeo_staging.heartbeat_letter(status),
+                uptimeo_staging.heartbeat_rest(
+                    scheduled_at, executed_at, redirect_ms, response_time_ms,
+                    time_to_first_byte_ms, coalesce(
+                        transfer_ms, uptimeo_staging.heartbeat_transfer(
+                            response_time_ms, time_to_first_byte_ms)),
+                    error_message, raw_request_headers, raw_response_headers,
+                    raw_response_body, details)%1$s
+            FROM pg_temp.adoption_batch b
+            JOIN pg_temp.adoption_digests d USING (id, executed_at)
+            JOIN uptimeo_staging.heartbeat_traits t USING (digest)
+            ORDER BY scheduled_at, b.id
+            ON CONFLICT DO NOTHING
+            RETURNING id, coalesce(
+                (scheduled_at AT TIME ZONE 'UTC') + late_ms::float8 * interval '1 ms',
+                uptimeo_staging.heartbeat_executed_at(rest)) AS executed_at)
+        INSERT INTO pg_temp.adoption_ties
+        SELECT b.* FROM pg_temp.adoption_batch b
+        WHERE NOT EXISTS (
+            SELECT FROM placed p WHERE p.id = b.id AND p.executed_at = b.executed_at)
+        $store$, others);
     GET DIAGNOSTICS moved = ROW_COUNT;
     FOR r IN SELECT * FROM pg_temp.adoption_ties ORDER BY scheduled_at, id LOOP
         LOOP
@@ -70,7 +116,7 @@ BEGIN
         END LOOP;
     END LOOP;
     SELECT count(*) INTO stored FROM pg_temp.adoption_batch;
-    TRUNCATE pg_temp.adoption_batch, pg_temp.adoption_ties;
+    TRUNCATE pg_temp.adoption_batch, pg_temp.adoption_ties, pg_temp.adoption_digests;
 END $$;
 
 -- Copies the next older heartbeats by id; true once there are no more.
