@@ -48,7 +48,7 @@ def test_what_is_critical_comes_first_then_warnings_then_the_good_then_the_unsee
         "  /var/lib/u/spool cannot be written: No space left on device",
         "  > make room, give the agent's user the directory, or set UPTIMEO_DATA_DIR",
     ]
-    assert lines[-1] == "1 critical, 2 warning, 32 ok, 3 not seen"
+    assert lines[-1] == "1 critical, 2 warning, 33 ok, 3 not seen"
 
 
 def test_what_one_reason_hides_is_told_together() -> None:

@@ -107,6 +107,11 @@ FROM (
               AND NOT (monitor = 2 AND place = 1 AND slot >= '2026-03-02 21:00+00'
                        AND slot < '2026-03-02 21:03+00')) runs) said) seen;
 
+SELECT partition_for('heartbeat_evidence', '2026-03-04 00:00+00');
+INSERT INTO heartbeat_evidence (scheduled_at, monitor_id, datacenter_id, reason, addresses)
+SELECT scheduled_at, monitor_id, datacenter_id, 'failure', '{203.0.113.25:587,[2001:db8::25]:587}'
+FROM api_heartbeats WHERE status = 'down' AND scheduled_at >= '2026-03-04 00:00+00';
+
 INSERT INTO api_heartbeats_set_aside (received_at, datacenter_id, reason, payload)
 SELECT received_at::timestamptz, 1, reason, format(
     '{"monitor_id": 1, "datacenter_id": %s, "term": %s, "executed_at": "%s"}', place, term,

@@ -10,6 +10,7 @@ ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "src" / "uptimeo" / "doctor").rglob("*.py"))
 # The guide has a heading for each.
 GUIDE = {
+    "a-clock-that-is-not-believed",
     "clock",
     "heartbeats-dropped",
     "losing-the-database",

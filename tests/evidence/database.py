@@ -10,13 +10,14 @@ import asyncio
 import sys
 from collections.abc import Mapping
 
-from tests.evidence import database_ingest, database_storage
+from tests.evidence import database_batches, database_ingest, database_storage
 from tests.evidence.database_figures import Measurement, Scale
 from tests.support import postgres
 
 MEASUREMENTS: Mapping[str, Measurement] = {
     "storage": database_storage.measure,
     "ingest": database_ingest.measure,
+    "batches": database_batches.measure,
 }
 
 

@@ -85,6 +85,9 @@ AS_AGENT = [
     "SELECT partition_drop_expired('heartbeats', NULL)",
     "SELECT partitions_ensure('heartbeats', now() - interval '10 years')",
     "SELECT history_expire(now() + interval '10 years')",
+    "SELECT retention_confirm(now()::date)",
+    "SELECT retention_believe(now() + interval '10 years')",
+    "UPDATE retention_clock SET believed_at = now() + interval '10 years'",
     # the server
     "SET ROLE uptimeo",
     "SET SESSION AUTHORIZATION uptimeo",

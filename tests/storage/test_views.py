@@ -179,6 +179,31 @@ async def test_the_newest_failures_come_from_an_index(connection: Connection) ->
     assert "_scheduled_at_idx" in str(plan)
 
 
+async def test_a_failure_says_whether_what_was_seen_is_kept(connection: Connection) -> None:
+    monitor = await add_monitor(connection)
+    slots = [ago(3), ago(2), ago(1)]
+    await insert(connection, monitor, slots, status="down")
+    evidence = "INSERT INTO heartbeat_evidence VALUES (%s, %s, %s, 'failure')"
+    for place, slot in ((1, slots[0]), (2, slots[1])):
+        await connection.execute(evidence, (slot, monitor, place))
+
+    found = await rows(connection, "SELECT slot, has_evidence FROM failures ORDER BY slot")
+
+    assert found == [(slots[0], True), (slots[1], False), (slots[2], False)]
+
+
+async def test_who_does_not_ask_for_evidence_does_not_read_it(connection: Connection) -> None:
+    told = "EXPLAIN SELECT slot, error_type{} FROM failures WHERE slot > now() - interval '1 day'"
+
+    without = await rows(connection, told.format(""))
+    asked = await rows(connection, told.format(", has_evidence"))
+
+    assert ("heartbeat_evidence" in str(asked), "heartbeat_evidence" in str(without)) == (
+        True,
+        False,
+    )
+
+
 async def test_a_value_is_seen_from_its_first_check_to_its_last(connection: Connection) -> None:
     await led_since(connection, HOUR)
     monitor = await add_monitor(connection)

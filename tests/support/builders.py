@@ -1,12 +1,13 @@
 """How does a test get a monitor, a result or a heartbeat of which only a few fields matter?"""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from uptimeo.domain.check import Check
 from uptimeo.domain.heartbeat import Heartbeat, Origin
 from uptimeo.domain.monitor import DatacenterId, Monitor, MonitorId, Thresholds
+from uptimeo.domain.partition import Hold
 from uptimeo.domain.result import ErrorType, Failure, Phases, ProbeResult
 from uptimeo.domain.verdict import judge
 from uptimeo.leader.elector import Elector
@@ -116,3 +117,14 @@ def listen(elector: Elector, begin: float, end: float, others: int = 0) -> None:
     """Ask the other agents as `Peers` does, without an answer."""
     for step in range(int((end - begin) / 0.25) + 1):
         elector.asking_peers(begin + step * 0.25, others)
+
+
+def hold(**changes: Any) -> Hold:
+    """A clock that is 31 days ahead, and will be believed in two days."""
+    fields: dict[str, Any] = {
+        "since": NOON + timedelta(days=30),
+        "believed_at": NOON,
+        "clock_at": NOON + timedelta(days=31),
+        "still": timedelta(hours=48),
+    }
+    return Hold(**fields | changes)

@@ -101,6 +101,7 @@ def database(**changes: Any) -> facts.DatabaseFacts:
         overlaps=0,
         agents=[agent(), agent(name="agent-b")],
         days_ahead=[health.DaysAhead(parent="heartbeats", days_ahead=7)],
+        hold=None,
         overdue=[],
         detached=[],
         rollups=health.RollupLag(behind_s=90.0, marked=0),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from tests.support.builders import hold
 from tests.support.doctor import (
     agent,
     bad,
@@ -89,6 +90,8 @@ def test_a_sound_installation_is_all_right_and_every_check_says_so() -> None:
             "partitions",
             CRITICAL,
         ),
+        ({"hold": hold()}, "retention-clock", WARNING),
+        ({"hold": hold(still=None)}, "retention-clock", CRITICAL),
         ({"overdue": ["heartbeats_20200101"]}, "retention", WARNING),
         ({"detached": ["heartbeats_20200101"]}, "detached", WARNING),
         ({"rollups": health.RollupLag(behind_s=4000, marked=3)}, "rollups", WARNING),

@@ -5,19 +5,17 @@ Nothing that reached the spool may be missing in the end; nothing may stay behin
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor, Future
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from tests.support.builders import NOON, heartbeat
 from tests.support.fakes import LogBook
-from tests.support.virtual_time import VirtualLoop
+from tests.support.virtual_time import Inline, VirtualLoop
 from uptimeo.domain.errors import RejectedError, TransientError
 from uptimeo.domain.heartbeat import Ingested
 from uptimeo.heartbeats.spool import Spool
@@ -28,18 +26,6 @@ from uptimeo.tasks import cancel_all
 SEEDS = range(25)
 MINUTES = 2
 DRAIN_S = 120
-
-
-class Inline(Executor):
-    """Runs disk work at once, on the simulated clock."""
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> "Future[Any]":
-        done: Future[Any] = Future()
-        try:
-            done.set_result(fn(*args, **kwargs))
-        except Exception as error:  # noqa: BLE001 - it belongs to whoever waits
-            done.set_exception(error)
-        return done
 
 
 @dataclass

@@ -8,10 +8,11 @@ from uuid import UUID
 
 import pytest
 
+from tests.support.builders import hold
 from tests.support.fakes import LogBook
 from tests.support.virtual_time import in_virtual_time, running_loop
 from uptimeo.domain.errors import TransientError
-from uptimeo.domain.partition import Dropped, Dropping
+from uptimeo.domain.partition import Dropped, Dropping, Hold
 from uptimeo.leader.elector import Change, Standing
 from uptimeo.leader.maintenance import MAINTENANCE_TIMING, Chore, Maintenance
 from uptimeo.leader.news import LeaseNews, maintenance_news
@@ -143,6 +144,7 @@ class Tables:
         self.ahead: Mapping[str, int] = dict.fromkeys(expired, 7)
         self.broken: set[str] = set()
         self.history = 25_000
+        self.hold: Hold | None = None
 
     async def parents(self) -> list[str]:
         return list(self.expired)
@@ -165,6 +167,9 @@ class Tables:
             return Dropped(outcome=Dropping.BUSY, partition=f"{parent}_1")
         self.expired[parent] -= 1
         return Dropped(outcome=Dropping.DROPPED, partition=f"{parent}_1")
+
+    async def held(self) -> Hold | None:
+        return self.hold
 
     async def expire_history(self) -> int:
         done = min(10_000, self.history)
@@ -195,6 +200,18 @@ async def test_a_table_that_cannot_be_dropped_from_does_not_hold_up_the_others()
         await PartitionChores(partitions=tables, log=book.log).drop()
 
     assert [line["partition"] for line in book.lines("partition_dropped")] == ["b_1"]
+
+
+async def test_while_the_clock_is_not_believed_nothing_is_dropped_and_the_log_says_so() -> None:
+    tables, book = Tables(expired={"a": 1}, busy={}), LogBook()
+    tables.hold = hold()
+
+    await PartitionChores(partitions=tables, log=book.log).drop()
+
+    (line,) = book.lines("retention_held")
+    assert (line["level"], line["resumes_after_h"]) == ("warning", 48)
+    assert line["message"] == "Nothing is dropped: the database's clock is 31 days ahead"
+    assert tables.expired == {"a": 1}
 
 
 async def test_tables_with_too_few_days_ahead_are_an_error_in_the_log() -> None:

@@ -13,10 +13,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.builders import VA, failed, heartbeat, monitor, result
+from tests.support.builders import VA, failed, heartbeat, hold, monitor, result
 from tests.support.fakes import LogBook
 from uptimeo.domain.heartbeat import EvidenceReason, to_wire
 from uptimeo.domain.monitor import DatacenterId, Monitor
+from uptimeo.domain.partition import Hold
 from uptimeo.domain.result import ErrorType, Exchange
 from uptimeo.telemetry import HeartbeatLog, Log, json_log, log, silence_libraries, upkeep
 
@@ -34,6 +35,7 @@ SAMPLES: dict[Any, Any] = {
     float: 0.25,
     bool: True,
     list[str]: ["a", "b"],
+    Hold: hold(),
 }
 
 

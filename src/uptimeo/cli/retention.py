@@ -1,13 +1,16 @@
 """`uptimeo retention`: for how long is what kept, and how much is that?"""
 
+from datetime import UTC, datetime
+
 import click
 from rich.console import Console
 from rich.table import Table
 
 from uptimeo.cli.database import with_database
-from uptimeo.domain.partition import PartitionState
+from uptimeo.domain.partition import Hold, PartitionState
 from uptimeo.domain.text import one_line
 from uptimeo.storage import partitions
+from uptimeo.storage.database import Connection
 
 _FOREVER = "forever"
 _MOST = 36_500
@@ -27,7 +30,10 @@ def retention(context: click.Context) -> None:
 @retention.command("show")
 def show() -> None:
     """Show each table: how long it is kept, from when to when it reaches, its size."""
-    Console().print(_table(with_database(partitions.states)))
+    states, hold = with_database(_found)
+    Console().print(_table(states))
+    if hold is not None:
+        click.echo(f"\nNothing is dropped: {_why(hold)}")
 
 
 @retention.command("set")
@@ -42,6 +48,37 @@ def set_(table: str, days: str) -> None:
     wanted = _days(days)
     with_database(lambda connection: partitions.keep(connection, table, wanted))
     click.echo(f"{table} is kept {_kept(wanted)}")
+
+
+@retention.command("confirm")
+@click.argument("today", type=click.DateTime(["%Y-%m-%d"]))
+def confirm(today: datetime) -> None:
+    """Say that today is TODAY (UTC, as 2026-01-31), so that what is too old is dropped again.
+
+    For a database whose clock is right, and far ahead of what UptimeO saw pass. It is refused if
+    the clock says another day.
+    """
+    with_database(lambda connection: partitions.confirm(connection, today.date()))
+    click.echo("the database's clock is believed: what is too old is dropped within the hour")
+
+
+async def _found(connection: Connection) -> tuple[list[PartitionState], Hold | None]:
+    return await partitions.states(connection), await partitions.held(connection)
+
+
+def _why(hold: Hold) -> str:
+    clock, believed = (
+        f"{moment.astimezone(UTC):%Y-%m-%d %H:%M}Z" for moment in (hold.clock_at, hold.believed_at)
+    )
+    end = (
+        "Nothing will be until somebody confirms it"
+        if hold.still is None
+        else f"It is believed by itself in {hold.still.total_seconds() / 3600:.0f} hours"
+    )
+    return (
+        f"the database's clock said {clock}, and {believed} was the last time that was believed."
+        f" {end}. Is it wrong: put it right. Is it right: `uptimeo retention confirm TODAY`."
+    )
 
 
 def _days(text: str) -> int | None:

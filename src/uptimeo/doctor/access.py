@@ -93,6 +93,7 @@ def questions(setup: Setup) -> Mapping[str, Question]:
         "set_aside": health.set_aside,
         "receiving": health.receiving,
         "mighty": health.mighty_roles,
+        "hold": health.retention,
         "overdue": health.overdue,
         "detached": health.detached,
         "rollups": health.rollup_lag,

@@ -112,6 +112,12 @@ _UPKEEP = {
         looks_at="for how many days after today each table has room",
         critical="fewer than 3",
     ),
+    "retention-clock": Examination(
+        title="retention's clock",
+        looks_at="whether the database's clock is where it was seen to go",
+        warning="it was 7 days ahead, and nothing is dropped for three days",
+        critical="it was 90 days ahead, and nothing is dropped until somebody confirms it",
+    ),
     "retention": Examination(
         title="retention",
         looks_at="partitions that are older than they are kept",

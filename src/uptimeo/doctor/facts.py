@@ -6,6 +6,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import TypeAlias, TypeVar
 
+from uptimeo.domain.partition import Hold
 from uptimeo.settings import Settings
 from uptimeo.storage import health, server
 
@@ -93,6 +94,7 @@ class DatabaseFacts:
     overlaps: Seen[int]
     agents: Seen[list[health.AgentSeen]]
     days_ahead: Seen[list[health.DaysAhead]]
+    hold: Seen[Hold | None]
     overdue: Seen[list[str]]
     detached: Seen[list[str]]
     rollups: Seen[health.RollupLag]

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Protocol
 
 from uptimeo.domain.errors import UptimeoError
-from uptimeo.domain.partition import Dropped, Dropping
+from uptimeo.domain.partition import Dropped, Dropping, Hold
 from uptimeo.leader.maintenance import Chore
 from uptimeo.telemetry import Log
 
@@ -32,6 +32,9 @@ class Partitions(Protocol):
 
     async def expire_history(self) -> int:
         """Delete some of what is too old and in no partition; how many rows it was."""
+
+    async def held(self) -> Hold | None:
+        """Why nothing of any table is dropped; None if it is."""
 
 
 class PartitionChores:
@@ -78,6 +81,9 @@ class PartitionChores:
         """
         while await self._partitions.expire_history():
             pass
+        if (hold := await self._partitions.held()) is not None:
+            self._log.retention_held(hold)
+            return
         waiting, failed = await self._partitions.parents(), []
         pause_s = self._first_pause_s
         while waiting:
@@ -103,4 +109,4 @@ class PartitionChores:
             self._log.partition_dropped(str(done.partition))
         if done.outcome is Dropping.BUSY:
             self._log.retention_delayed(str(done.partition), pause_s)
-        return done.outcome is Dropping.NONE
+        return done.outcome is not Dropping.BUSY

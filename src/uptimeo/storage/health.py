@@ -6,6 +6,7 @@ Each raises as `uptimeo.storage.questions.ask` does.
 from dataclasses import dataclass
 from datetime import datetime
 
+from uptimeo.domain.partition import Hold
 from uptimeo.storage.database import Connection
 from uptimeo.storage.questions import ask, asked_one
 
@@ -34,6 +35,7 @@ SELECT b.partition AS name
 FROM partition_plans p CROSS JOIN LATERAL partition_bounds(p.parent) b
 WHERE b.hi < clock_timestamp() - make_interval(hours => 24 * (p.keep_days + 2)) ORDER BY 1
 """
+_HELD = "SELECT since, believed_at, clock_at, still FROM retention_held()"
 # A table that was taken out of its parent by hand: nobody but a person knows what it is for.
 _DETACHED = """
 SELECT c.relname AS name
@@ -235,6 +237,11 @@ async def days_ahead(connection: Connection) -> list[DaysAhead]:
 async def overdue(connection: Connection) -> list[str]:
     """Partitions that retention should have dropped two days ago."""
     return [row.name for row in await ask(connection, _OVERDUE, _Name)]
+
+
+async def retention(connection: Connection) -> Hold | None:
+    """Why nothing is dropped; None if it is."""
+    return next(iter(await ask(connection, _HELD, Hold)), None)
 
 
 async def detached(connection: Connection) -> list[str]:

@@ -1,11 +1,12 @@
 """The tables that are cut by time: which there are, what is ready ahead, how long they are kept."""
 
 from collections.abc import Mapping
+from datetime import date
 
-from psycopg.rows import dict_row
+from psycopg.rows import class_row, dict_row
 
 from uptimeo.domain.errors import FatalError, RejectedError
-from uptimeo.domain.partition import Dropped, Dropping, PartitionState
+from uptimeo.domain.partition import Dropped, Dropping, Hold, PartitionState
 from uptimeo.storage.database import Connection, Pool, borrowed, our_errors
 
 _PARENTS = "SELECT parent FROM partition_plans ORDER BY parent"
@@ -16,6 +17,8 @@ WHERE NOT partition_coverage(parent) @> clock_timestamp() ORDER BY parent
 _ENSURE = "SELECT partitions_ensure(%s)"
 _DROP = "SELECT partition, outcome FROM partition_drop_expired(%s)"
 _EXPIRE = "SELECT history_expire()"
+_HELD = "SELECT since, believed_at, clock_at, still FROM retention_held()"
+_CONFIRM = "SELECT retention_confirm(%s)"
 _DAYS_AHEAD = "SELECT parent, partition_days_ahead(parent) FROM partition_plans"
 _STATES = """
 SELECT s.*, p.keep_at_least FROM partition_state s JOIN partition_plans p USING (parent)
@@ -58,6 +61,11 @@ class PartitionStore:
         assert row is not None
         return int(row[0])
 
+    async def held(self) -> Hold | None:
+        """Why nothing of any table is dropped; None if it is."""
+        async with borrowed(self._pool) as connection:
+            return await held(connection)
+
     async def days_ahead(self) -> Mapping[str, int]:
         """For how many whole days after today each table has room; -1: not even today."""
         async with borrowed(self._pool) as connection:
@@ -81,6 +89,24 @@ async def states(connection: Connection) -> list[PartitionState]:
     cursor = connection.cursor(row_factory=dict_row)
     await cursor.execute(_STATES)
     return [PartitionState(**row) for row in await cursor.fetchall()]
+
+
+async def held(connection: Connection) -> Hold | None:
+    """As the method, on that connection; raises errors of psycopg."""
+    cursor = connection.cursor(row_factory=class_row(Hold))
+    return await (await cursor.execute(_HELD)).fetchone()
+
+
+async def confirm(connection: Connection, today: date) -> None:
+    """Say that the database's clock is right, so that retention goes by it.
+
+    Raises FatalError if the clock says another day (UTC).
+    """
+    try:
+        with our_errors():
+            await connection.execute(_CONFIRM, (today,))
+    except RejectedError as error:
+        raise FatalError(str(error).partition("\n")[0]) from error
 
 
 async def keep(connection: Connection, parent: str, days: int | None) -> None:

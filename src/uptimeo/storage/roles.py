@@ -12,10 +12,17 @@ from psycopg import sql
 from psycopg.rows import class_row
 
 from uptimeo.domain.errors import FatalError
+from uptimeo.storage import role_maker
 from uptimeo.storage.database import Connection, one, startup_errors
 from uptimeo.storage.definitions import granting
 
 DEFAULT_PREFIX = "uptimeo"
+# By kind, what follows the prefix.
+_GROUPS = {"agents": "agent", "config": "config", "readonly": "readonly", "receivers": "receiver"}
+# Four in the pool of an agent, one each for its lease, its notices, and what begins or is being
+# replaced; three agents stand ready in a datacenter, and a fourth may come before one goes.
+_CONNECTIONS = 32
+_PREFIX = "uptimeo"
 # By kind, what follows the prefix.
 _GROUPS = {"agents": "agent", "config": "config", "readonly": "readonly", "receivers": "receiver"}
 # Four in the pool of an agent, one each for its lease, its notices, and what begins or is being
@@ -76,13 +83,14 @@ async def plan(connection: Connection, prefix: str | None) -> RolePlan:
     connection lacks a right, or a role of such a name belongs to something else.
     """
     with startup_errors():
-        await _refuse_unfit(connection)
         place = await _place(connection)
+        await role_maker.refuse_unfit(connection, place.name, place.schema)
         wanted = _named(
             await _prefix(connection, prefix),
             await (await connection.execute(_DATACENTERS)).fetchall(),
         )
         roles = await _found(connection, wanted, place.mark)
+        await role_maker.refuse_those_of_others(connection, [role.name for role in wanted])
     texts = [statement.as_string(connection) for statement in _statements(roles, place)]
     return RolePlan(roles=roles, statements=texts)
 
@@ -100,19 +108,6 @@ async def carry_out(
                 await connection.execute(statement.encode())
             for name, password in passwords.items():
                 await connection.execute(_password(connection, name, password))
-
-
-async def _refuse_unfit(connection: Connection) -> None:
-    if not await one(connection, _MAY):
-        raise FatalError(
-            f"{connection.info.user} may not make roles: run this as a superuser, or"
-            f" as the owner of the tables with CREATEROLE"
-        )
-    if not await one(connection, _OWNS):
-        raise FatalError(
-            f"{connection.info.user} does not own the tables of UptimeO, and may give no rights on"
-            " them: run this as their owner or as a superuser"
-        )
 
 
 async def _place(connection: Connection) -> _Place:

@@ -1,6 +1,9 @@
 """The events of what is done once for the whole installation, by the agent that maintains it."""
 
+from datetime import UTC, datetime
 from typing import Any
+
+from uptimeo.domain.partition import Hold
 
 
 class UpkeepEvents:
@@ -59,6 +62,17 @@ class UpkeepEvents:
             retry_s=retry_s,
         )
 
+    def retention_held(self, hold: Hold) -> None:
+        """Nothing is dropped: the database's clock is far ahead of what was seen to pass."""
+        self._logger.warning(
+            "retention_held",
+            message=f"Nothing is dropped: the database's clock is {hold.ahead.days} days ahead",
+            believed=_utc(hold.believed_at),
+            clock=_utc(hold.clock_at),
+            since=_utc(hold.since),
+            resumes_after_h=None if hold.still is None else hold.still.total_seconds() / 3600,
+        )
+
     def rolled_up(self, buckets: int) -> None:
         """Buckets were rolled up: routine."""
         self._logger.debug("rolled_up", message="Heartbeats rolled up", buckets=buckets)
@@ -76,6 +90,10 @@ class UpkeepEvents:
         self._logger.warning(
             "duty_reconciled", message=f"Duty of {changes} monitors noted late", changes=changes
         )
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="seconds")
 
 
 def error_fields(error: BaseException | None) -> dict[str, str]:

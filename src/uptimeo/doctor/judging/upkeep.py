@@ -6,6 +6,7 @@ from datetime import UTC
 from uptimeo.doctor.facts import DatabaseFacts, Facts
 from uptimeo.doctor.judging.words import Subject, size, some, span
 from uptimeo.domain.finding import Finding
+from uptimeo.domain.partition import Hold
 from uptimeo.storage.health import DaysAhead, MightyRole, OddHeartbeats, RollupLag, WrongFigure
 from uptimeo.storage.server import LongTransactions, Slot, Vacuuming
 
@@ -23,6 +24,7 @@ def findings(facts: Facts) -> Iterator[Finding]:
     """All that is about the database in the long run."""
     found = facts.database
     yield from Subject("partitions").judged(found.days_ahead, _partitions)
+    yield from Subject("retention-clock").judged(found.hold, _hold)
     yield from Subject("retention").judged(found.overdue, _overdue)
     yield from Subject("detached").judged(found.detached, _detached)
     yield from _rolled(found)
@@ -49,6 +51,24 @@ def _partitions(found: list[DaysAhead]) -> Iterator[Finding]:
     least = min((each.days_ahead for each in found), default=0)
     if found and least >= _MIN_DAYS_AHEAD:
         yield subject.ok(f"{len(found)} tables have room for {least} days after today or more")
+
+
+def _hold(found: Hold | None) -> Iterator[Finding]:
+    subject = Subject("retention-clock")
+    if found is None:
+        yield subject.ok("what the database's clock says is believed")
+        return
+    value = (
+        f"nothing is dropped: the clock said {found.clock_at.astimezone(UTC):%Y-%m-%d %H:%M}Z,"
+        f" {found.ahead.days} days after the last time that was believed"
+    )
+    advice = "put it right; if it is right: uptimeo retention confirm TODAY"
+    where = "docs/operations.md#a-clock-that-is-not-believed"
+    if found.still is None:
+        yield subject.critical(value, f"{advice}: {where}")
+    else:
+        hours = found.still.total_seconds() / 3600
+        yield subject.warning(value, f"{advice}, or wait {hours:.0f} hours more: {where}")
 
 
 def _overdue(names: list[str]) -> Iterator[Finding]:

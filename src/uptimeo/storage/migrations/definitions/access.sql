@@ -38,7 +38,7 @@ GRANT EXECUTE ON FUNCTION
     heartbeats_ingest, heartbeat_set_aside, latest_slots,
     datacenter_monitor_ids, config_errors_note, push_monitor, push_newest,
     partition_coverage, partition_days_ahead, partitions_ensure, partition_drop_expired,
-    history_expire, rollup_step, rollup_waiting, monitor_duty_reconcile, unusual_heartbeats_since
+    history_expire, retention_held, rollup_step, rollup_waiting, monitor_duty_reconcile, unusual_heartbeats_since
 TO {agents};
 GRANT SELECT ON api_monitors, schedules, datacenter_monitors, secrets, push_receiving,
     partition_plans
@@ -100,6 +100,7 @@ GRANT EXECUTE ON FUNCTION
     uptime, uptime_by_datacenter, uptimes, uptime_share, latency_percentiles, latencies,
     latency_phases, slowest_phases, outages, unusual_heartbeats_since, known_from, status_since, monitor_target,
     rollup_differences, rollup_waiting, rollup_bucket, partition_bounds, partition_coverage, partition_days_ahead,
+    retention_held,
     latency_bucket, latency_value, latency_unpack, latency_count, latency_merge, latency_quantile
 TO {readonly};
 

@@ -102,7 +102,8 @@ BEGIN
 END $$;
 
 -- Drops the oldest partition all of whose rows are older than the plan keeps, at most one a call.
--- Its outcome: `dropped`; `busy`: a lock was not to be had within 100 ms, try again later; `none`.
+-- Its outcome: `dropped`; `busy`: a lock was not to be had within 100 ms, try again later; `none`;
+-- `held`: the clock is not believed (`retention_held`).
 -- Whoever reads or writes the table waits at most that long: while a reader keeps the parent, the
 -- request gives way, and no reader is ended. DROP also takes it out of the parent, under the same
 -- locks as DETACH. The files go after the locks.
@@ -115,6 +116,11 @@ DECLARE
     plan partition_plans;
 BEGIN
     PERFORM agent_check_time(p_now);
+    IF NOT retention_may(p_now) THEN
+        outcome := 'held';
+        RETURN NEXT;
+        RETURN;
+    END IF;
     SELECT * INTO STRICT plan FROM partition_plans WHERE parent = p_parent;
     SELECT b.partition INTO partition FROM partition_bounds(p_parent) b
     WHERE b.hi <= p_now - make_interval(days => plan.keep_days) ORDER BY b.hi LIMIT 1;
@@ -163,6 +169,7 @@ CREATE OR REPLACE TRIGGER partition_plans_check BEFORE INSERT OR UPDATE ON parti
 -- Deletes what no partition bounds, at most 10,000 rows of each table a call; how many there were.
 -- Set aside rows are evidence for 90 days. A term is a fence as long as its heartbeats may still
 -- come, and history for two years. An agent that was silent for a month has been replaced.
+-- Nothing goes while the clock is not believed.
 CREATE OR REPLACE FUNCTION history_expire(p_now timestamptz DEFAULT clock_timestamp()) RETURNS int
 LANGUAGE plpgsql SECURITY DEFINER SET timezone = 'UTC' SET search_path FROM CURRENT AS $$
 DECLARE
@@ -177,6 +184,9 @@ DECLARE
     total int := 0;
 BEGIN
     PERFORM agent_check_time(p_now);
+    IF NOT retention_may(p_now) THEN
+        RETURN 0;
+    END IF;
     DELETE FROM api_heartbeats_set_aside WHERE id IN (
         SELECT id FROM api_heartbeats_set_aside
         WHERE received_at < p_now - interval '90 days' ORDER BY received_at LIMIT 10000);

@@ -4,7 +4,8 @@ SELECT p.parent, count(b.partition)::int AS partitions,
        ((max(b.hi) AT TIME ZONE 'UTC') - interval '1 microsecond')::date AS last_day,
        partition_days_ahead(p.parent) AS days_ahead, p.keep_days,
        coalesce(sum(greatest(c.reltuples, 0)), 0)::bigint AS rows_estimate,
-       coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes
+       coalesce(sum(pg_total_relation_size(c.oid)), 0)::bigint AS bytes,
+       (SELECT since FROM retention_held()) AS held_since
 FROM partition_plans p
 LEFT JOIN LATERAL partition_bounds(p.parent) b ON true
 LEFT JOIN pg_class c ON c.oid = to_regclass(quote_ident(b.partition))
@@ -20,3 +21,5 @@ COMMENT ON COLUMN partition_state.days_ahead IS
     'whole UTC days after today that have partitions, up to the first gap; -1: not even today';
 COMMENT ON COLUMN partition_state.rows_estimate IS 'as of the last vacuum or analyze';
 COMMENT ON COLUMN partition_state.bytes IS 'with indexes';
+COMMENT ON COLUMN partition_state.held_since IS
+    'since when nothing is dropped, as the clock is not believed; NULL: it is';
