@@ -209,11 +209,12 @@ def test_a_column_of_ones_own_is_shown_after_the_next_migration(
     migrate(conninfo)
     database.execute(OLD_ROW.encode())
 
+    ticket = "SELECT ticket, success FROM api_heartbeats"
+    before = database.execute(ticket).fetchall()
     database.execute("UPDATE api_heartbeats SET ticket = 'A-1'")
 
-    assert database.execute("SELECT ticket, success FROM api_heartbeats").fetchall() == [
-        ("A-1", True)
-    ]
+    assert before == [("none", True)]
+    assert database.execute(ticket).fetchall() == [("A-1", True)]
 
 
 @pytest.mark.parametrize(("statement", "said_of_it"), REFUSED)

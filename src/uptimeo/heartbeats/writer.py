@@ -25,8 +25,8 @@ from uptimeo.telemetry import Log
 
 _GROUP_S = 0.05
 # Between the beginnings of two sends. A transaction takes up to 380 bytes of the write-ahead log
-# for itself, beside an fsync: a heartbeat alone is 661 bytes there, one of ten 297, of a hundred 282
-# (`python -m tests.evidence.database batches`).
+# for itself, beside an fsync: a heartbeat alone is 661 bytes there, one of ten 297, of a hundred
+# 282 (`python -m tests.evidence.database batches`).
 _APART_S = 0.5
 _LIVE = 500
 _BACKFILL = 1000

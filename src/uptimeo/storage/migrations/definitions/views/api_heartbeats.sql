@@ -3,13 +3,14 @@
 -- Columns that somebody added to `heartbeats` come last.
 DO $$
 DECLARE
-    others CONSTANT text := (
-        SELECT string_agg(', h.' || quote_ident(attname), '' ORDER BY attnum) FROM pg_attribute
+    others CONSTANT text[] := (
+        SELECT array_agg(quote_ident(attname) ORDER BY attnum) FROM pg_attribute
         WHERE attrelid = 'heartbeats'::regclass AND attnum > 0 AND NOT attisdropped
           AND attname NOT IN ('id', 'scheduled_at', 'late_ms', 'monitor_id', 'traits_id',
               'response_size_bytes', 'response_time_ms', 'dns_lookup_ms', 'tcp_connect_ms',
               'tls_handshake_ms', 'send_ms', 'wait_ms', 'time_to_first_byte_ms', 'datacenter_id',
               'status', 'rest'));
+    c record;
 BEGIN
     EXECUTE format($view$
         CREATE OR REPLACE VIEW api_heartbeats AS
@@ -35,7 +36,18 @@ BEGIN
                nullif(h.rest, '')::jsonb -> 'raw_response_headers' AS raw_response_headers,
                nullif(h.rest, '')::jsonb -> 'raw_response_body' AS raw_response_body,
                nullif(h.rest, '')::jsonb -> 'details' AS details%s
-        FROM heartbeats h LEFT JOIN heartbeat_traits t ON t.id = h.traits_id $view$, others);
+        FROM heartbeats h LEFT JOIN heartbeat_traits t ON t.id = h.traits_id $view$,
+        ', h.' || array_to_string(others, ', h.'));
+    -- Those that somebody added have the default that they have in the table.
+    FOR c IN
+        SELECT a.attname, coalesce(pg_get_expr(d.adbin, d.adrelid), 'NULL') AS value
+        FROM pg_attribute a
+        LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
+        WHERE a.attrelid = 'heartbeats'::regclass
+          AND quote_ident(a.attname) = ANY (others)
+    LOOP
+        EXECUTE format('ALTER VIEW api_heartbeats ALTER %I SET DEFAULT %s', c.attname, c.value);
+    END LOOP;
 END $$;
 ALTER VIEW api_heartbeats ALTER id SET DEFAULT nextval('api_heartbeats_id_seq'),
     ALTER scheduled_at SET DEFAULT clock_timestamp(), ALTER attempts SET DEFAULT 1;
