@@ -276,6 +276,26 @@ def test_traits_that_are_used_again_are_of_that_day(database: Database) -> None:
     assert isinstance(SLOT.date(), date)
 
 
+@pytest.mark.parametrize("way", ["ingest", "insert"])
+def test_traits_are_found_by_index_also_by_a_plan_of_when_they_were_few(
+    database: Database, way: str
+) -> None:
+    # What this session has not reported yet, also of transactions before.
+    scans = "SELECT seq_scan AS n FROM pg_stat_xact_user_tables WHERE relname = 'heartbeat_traits'"
+    before = row(database, scans)
+    for number in range(8):
+        if way == "ingest":
+            ingest(database, a_heartbeat(number))
+        else:
+            database.execute(
+                "INSERT INTO api_heartbeats (monitor_id, scheduled_at, executed_at, success)"
+                " VALUES (7, %s, now(), true)",
+                (SLOT + timedelta(seconds=number),),
+            )
+
+    assert row(database, scans) == before
+
+
 def test_rows_can_be_changed_deleted_and_copied_in(database: Database) -> None:
     ingest(database, *(a_heartbeat(n) for n in range(3)))
     with database.cursor().copy(

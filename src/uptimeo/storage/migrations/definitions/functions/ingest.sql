@@ -44,10 +44,12 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         LIMIT 1) h  -- a lookup for each row, never a scan of the day
 $$;
 
--- One try, for heartbeats_ingest, without the rows at the positions `p_doubles`.
+-- One try, for heartbeats_ingest, without the rows at the positions `p_doubles`. Its plan is kept
+-- as long as the session, and may be made while there are hardly any traits or terms: by index, it
+-- stays good when there are many.
 CREATE OR REPLACE FUNCTION heartbeats_store(p_datacenter int, p_batch jsonb, p_doubles int[])
 RETURNS TABLE (inserted int, aside_positions int[], aside_reasons text[])
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET search_path FROM CURRENT AS $$
 BEGIN
     WITH src AS MATERIALIZED (
         SELECT x.*, e.value AS payload, e.n::int - 1 AS position,

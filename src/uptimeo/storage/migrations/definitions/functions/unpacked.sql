@@ -31,9 +31,9 @@ BEGIN
 END $$;
 
 -- The row that holds it, with the columns that somebody added. Where nobody says how long the
--- transfer took, the other figures do.
+-- transfer took, the other figures do. Plans are made by index, as for heartbeats_store.
 CREATE OR REPLACE FUNCTION heartbeat_packed(p api_heartbeats) RETURNS heartbeats
-LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+LANGUAGE plpgsql SET enable_seqscan = off SET search_path FROM CURRENT AS $$
 DECLARE
     r heartbeats := jsonb_populate_record(NULL::heartbeats, to_jsonb(p));
 BEGIN
