@@ -39,7 +39,7 @@ _HELD = "SELECT since, believed_at, clock_at, still FROM retention_held()"
 # A table that was taken out of its parent by hand: nobody but a person knows what it is for.
 _DETACHED = """
 SELECT c.relname AS name
-FROM partition_plans p JOIN pg_class c ON c.relname ~ ('^' || p.parent || '_[0-9]{8}$')
+FROM partition_plans p JOIN pg_class c ON c.relname ~ ('^(api_)?' || p.parent || '_[0-9]{8}$')
 WHERE c.relkind = 'r' AND NOT c.relispartition
   AND c.oid = to_regclass(quote_ident(c.relname)) ORDER BY 1
 """
