@@ -67,6 +67,7 @@ async def test_the_series_of_a_monitor_come_with_its_check_and_go_with_its_row(
         await until_metric(agent, 1, "probe_success", monitor_id=str(stays), monitor="stays")
         await until_metric(agent, 1, "probe_success", monitor_id=str(goes))
         await agent.event("heartbeat_inserted")
+        await until_metric(agent, 0, "uptimeo_retention_held")
         found = await metrics(agent)
         await remove_monitor(connection, goes)
         await until_metric(agent, None, "probe_success", monitor_id=str(goes))
@@ -83,18 +84,20 @@ async def test_the_series_of_a_monitor_come_with_its_check_and_go_with_its_row(
     assert value(after, "uptimeo_monitors") == 1
 
 
-async def test_an_agent_that_maintains_the_installation_tells_of_unusual_heartbeats(
+async def test_whoever_maintains_the_installation_tells_of_unusual_heartbeats_and_a_false_clock(
     environment: dict[str, str], connection: Connection
 ) -> None:
     await connection.execute(
         "INSERT INTO api_heartbeats_set_aside (received_at, datacenter_id, reason, payload)"
         " VALUES (now(), 1, 'unknown term', '{}')"
     )
+    await connection.execute("UPDATE retention_clock SET believed_at = now() - interval '1 month'")
 
     async with running("agent", **environment, **OPEN) as agent:
         await until_metric(
             agent, 1, "uptimeo_unusual_heartbeats", sender="VA", kind="set aside: unknown term"
         )
+        await until_metric(agent, 1, "uptimeo_retention_held")
 
 
 async def test_a_standby_is_ready_and_shows_no_results_until_it_leads(

@@ -32,6 +32,7 @@ from tests.dashboards.promql import (
 )
 
 _LEADS = {"1": ("leads", GREEN), "0": ("stands by", BLUE)}
+_RETENTION = {"0": ("drops", GREEN), "1": ("held", ORANGE)}
 _ALONE = f"count(count by (datacenter) (uptimeo_leader{{{PLACE}}}) < 2)"
 _AGENTS = {
     "uptimeo_leader": Column(title="Leads", words=_LEADS),
@@ -89,6 +90,10 @@ def _now() -> list[Panel]:
             Figure(
                 text="min(uptimeo_partitions_ahead)",
                 shown=Column(title="Days of partitions ahead", steps=((None, RED), (3, GREEN))),
+            ),
+            Figure(
+                text="max(uptimeo_retention_held)",
+                shown=Column(title="Retention", words=_RETENTION),
             ),
         ),
         timeline(

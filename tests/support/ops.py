@@ -44,6 +44,7 @@ def facts(**changes: Any) -> AgentFacts:
         "loop": LoopFacts(p99_ms=0.5, worst_ms=2.0, stalls=0, overdue_s=0.0),
         "in_flight": 0,
         "days_ahead": 7,
+        "retention_held": False,
     }
     return AgentFacts(**given | changes)
 

@@ -214,6 +214,19 @@ async def test_while_the_clock_is_not_believed_nothing_is_dropped_and_the_log_sa
     assert tables.expired == {"a": 1}
 
 
+async def test_whether_anything_is_dropped_is_as_of_the_last_time_that_retention_asked() -> None:
+    tables, book = Tables(expired={"a": 1}, busy={}), LogBook()
+    chores = PartitionChores(partitions=tables, log=book.log)
+    seen = [chores.held]
+
+    for found in (hold(), None):
+        tables.hold = found
+        await chores.drop()
+        seen.append(chores.held)
+
+    assert seen == [None, True, False]
+
+
 async def test_tables_with_too_few_days_ahead_are_an_error_in_the_log() -> None:
     tables, book = Tables(expired={"a": 0, "b": 0, "c": 0}, busy={}), LogBook()
     tables.ahead = {"a": 7, "b": 2, "c": -1}

@@ -156,12 +156,14 @@ def test_what_is_not_known_yet_has_no_sample() -> None:
     unknown = facts(
         database_ago_s=None,
         days_ahead=None,
+        retention_held=None,
         loop=LoopFacts(p99_ms=None, worst_ms=None, stalls=0, overdue_s=None),
     )
     found = samples(own_metrics(Results({})).text(unknown))
 
     assert value(found, "uptimeo_database_answer_age_seconds") is None
     assert value(found, "uptimeo_partitions_ahead") is None
+    assert value(found, "uptimeo_retention_held") is None
     assert value(found, "uptimeo_loop_lag_p99_seconds") is None
     assert value(found, "uptimeo_leader") == 1
 
@@ -176,6 +178,13 @@ def test_unusual_heartbeats_have_a_sample_for_each_sender_and_kind_and_none_with
     assert value(found, name, sender="LON", kind="not due there and then", datacenter="VA") == 3
     assert value(found, name, sender="LON", kind="more than were due") == 1
     assert value(ordinary, name) is None
+
+
+@pytest.mark.parametrize("held", [True, False])
+def test_retention_that_is_held_is_one_and_else_zero(held: bool) -> None:
+    found = samples(own_metrics(Results({})).text(facts(retention_held=held)))
+
+    assert value(found, "uptimeo_retention_held", datacenter="VA") == held
 
 
 def test_the_spool_says_how_long_its_oldest_has_waited() -> None:

@@ -66,6 +66,10 @@ class Upkeep:
             return None
         return min(self.partitions.days_ahead.values(), default=None)
 
+    def retention_held(self) -> bool | None:
+        """Whether nothing is dropped, for want of a clock that is believed; None: another knows."""
+        return None if self.election.term() is None else self.partitions.held
+
     def unusual_heartbeats(self) -> Mapping[tuple[str, str], int]:
         """How many there were today and yesterday, by sender and kind; empty: another knows."""
         if self.election.term() is None or self.unusual.counts is None:

@@ -62,6 +62,7 @@ class Vitals:
             ),
             in_flight=agent.scheduler.in_flight(),
             days_ahead=agent.upkeep.days_ahead(),
+            retention_held=agent.upkeep.retention_held(),
             unusual=agent.upkeep.unusual_heartbeats(),
             ended=tuple(name for name, loop in self.loops.items() if loop.done()),
         )

@@ -38,7 +38,11 @@ class Partitions(Protocol):
 
 
 class PartitionChores:
-    """`days_ahead` is as of the last time this agent made partitions; empty before."""
+    """`days_ahead` is as of the last time this agent made partitions; empty before.
+
+    `held` says whether nothing was dropped since the database's clock is not believed, as of the
+    last time this agent asked; None before.
+    """
 
     def __init__(
         self, *, partitions: Partitions, log: Log, first_pause_s: float = _FIRST_PAUSE_S
@@ -47,6 +51,7 @@ class PartitionChores:
         self._log = log
         self._first_pause_s = first_pause_s
         self.days_ahead: Mapping[str, int] = {}
+        self.held: bool | None = None
 
     def chores(self) -> list[Chore]:
         """Both, once an hour."""
@@ -81,7 +86,9 @@ class PartitionChores:
         """
         while await self._partitions.expire_history():
             pass
-        if (hold := await self._partitions.held()) is not None:
+        hold = await self._partitions.held()
+        self.held = hold is not None
+        if hold is not None:
             self._log.retention_held(hold)
             return
         waiting, failed = await self._partitions.parents(), []

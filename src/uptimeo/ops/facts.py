@@ -27,8 +27,10 @@ class AgentFacts:
 
     `leads` says that it holds a term, `may_check` that checks may start at this moment.
     `database_ago_s` is how long ago the database answered, None if never, and it is silent for
-    too long after `patience_s`. `unusual` are heartbeats by the datacenter that sent them and by
-    kind, of an agent that maintains the installation. `ended` are loops that should run and do not.
+    too long after `patience_s`. Of an agent that maintains the installation are `days_ahead`,
+    `retention_held` (nothing is dropped, since the database's clock is not believed) and `unusual`,
+    heartbeats by the datacenter that sent them and by kind. `ended` are loops that should run and
+    do not.
     """
 
     now: datetime
@@ -43,6 +45,7 @@ class AgentFacts:
     loop: LoopFacts
     in_flight: int
     days_ahead: int | None
+    retention_held: bool | None
     unusual: Mapping[tuple[str, str], int] = field(default_factory=dict)
     ended: tuple[str, ...] = ()
 

@@ -49,6 +49,7 @@ class OwnMetrics:
 
     def _families(self, facts: AgentFacts) -> Iterator[Metric]:
         yield from self._standing(facts)
+        yield from self._upkeep(facts)
         yield from self._catalog(facts)
         yield from self._checks(facts)
         yield from self._heartbeats(facts)
@@ -69,11 +70,19 @@ class OwnMetrics:
             "How long ago the database answered last",
             facts.database_ago_s,
         )
+
+    def _upkeep(self, facts: AgentFacts) -> Iterator[Metric]:
         yield self._gauge(
             "uptimeo_partitions_ahead",
             "For how many days after today every table has partitions; of the agent that maintains"
             " them",
             facts.days_ahead,
+        )
+        yield self._gauge(
+            "uptimeo_retention_held",
+            "1 while nothing that is too old is dropped, since the database's clock is not"
+            " believed; of the agent that maintains the installation",
+            facts.retention_held,
         )
         yield self._unusual(facts.unusual)
 
