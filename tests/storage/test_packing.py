@@ -265,6 +265,27 @@ def test_traits_go_when_no_partition_can_have_them_and_not_before(database: Data
     assert [one["s"] for one in left.fetchall()] == ["kept", "oldest kept"]
 
 
+@pytest.mark.parametrize(
+    "keep",
+    [
+        "CREATE TABLE rest PARTITION OF heartbeats DEFAULT",
+        "CREATE TABLE a_copy AS SELECT * FROM heartbeats",
+        "CREATE TABLE heartbeats_20200101 (LIKE heartbeats)",
+    ],
+)
+def test_traits_stay_while_a_table_may_have_rows_of_their_day(
+    database: Database, keep: str
+) -> None:
+    database.execute(keep.encode())
+    database.execute(
+        "INSERT INTO heartbeat_traits (last_used, attempts, digest) VALUES ('2020-01-01', 1, '')"
+    )
+
+    database.execute("SELECT history_expire()")
+
+    assert row(database, TRAITS)["n"] == 1
+
+
 def test_traits_that_are_used_again_are_of_that_day(database: Database) -> None:
     ingest(database, a_heartbeat())
     database.execute("UPDATE heartbeat_traits SET last_used = '2020-01-01'")
