@@ -110,6 +110,18 @@ def test_who_could_read_and_write_still_can(
         driver.execute(f"DROP ROLE {role}".encode())
 
 
+def test_a_column_of_ones_own_may_be_older_than_one_of_ours(empty_database: str) -> None:
+    with psycopg.connect(empty_database) as driver:
+        schema.upgrade(driver, "0003")
+        driver.execute("ALTER TABLE api_heartbeats ADD COLUMN ticket text")
+
+    schema.migrate(empty_database)
+
+    with psycopg.connect(empty_database) as driver:
+        columns = driver.execute("SELECT * FROM api_heartbeats").description or ()
+        assert [column.name for column in columns][-2:] == ["details", "ticket"]
+
+
 def test_a_view_of_somebodys_own_is_named_and_nothing_is_changed(
     before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
 ) -> None:

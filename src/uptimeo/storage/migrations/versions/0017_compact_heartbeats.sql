@@ -201,6 +201,7 @@ DECLARE
         SELECT string_agg(DISTINCT r.ev_class::regclass::text, ', ') FROM pg_depend d
         JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
         WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = 'api_heartbeats'::regclass);
+    own name[] := '{}';
     others text;
     c record;
     p record;
@@ -222,6 +223,7 @@ BEGIN
         ORDER BY attnum
     LOOP
         EXECUTE format('ALTER TABLE heartbeats ADD COLUMN %I %s', c.attname, c.kind);
+        own := own || c.attname;
         others := concat(others, ', ', quote_ident(c.attname));
     END LOOP;
 
@@ -281,14 +283,15 @@ BEGIN
         EXECUTE format('ALTER TABLE heartbeats ATTACH PARTITION %I %s', t, p.bound);
     END LOOP;
 
-    -- Until the view is made it has a place holder, which keeps the rights.
+    -- Until the view is made it has a place holder, which keeps the rights. Columns that somebody
+    -- added stand last, as in the view, which may not change their order.
     ALTER SEQUENCE api_heartbeats_id_seq OWNED BY heartbeats.id;
     ALTER TABLE api_heartbeats RENAME TO api_heartbeats_packed;
     EXECUTE (
         SELECT format('CREATE VIEW api_heartbeats AS SELECT %s WHERE false', string_agg(
             format('NULL::%s AS %I', CASE attname WHEN 'datacenter_id' THEN 'smallint'
                 WHEN 'status' THEN 'text' ELSE format_type(atttypid, atttypmod) END, attname),
-            ', ' ORDER BY attnum))
+            ', ' ORDER BY attname = ANY (own), attnum))
         FROM pg_attribute
         WHERE attrelid = 'api_heartbeats_packed'::regclass AND attnum > 0 AND NOT attisdropped);
     FOR c IN
