@@ -265,6 +265,14 @@ def test_traits_go_when_no_partition_can_have_them_and_not_before(database: Data
     assert [one["s"] for one in left.fetchall()] == ["kept", "oldest kept"]
 
 
+@pytest.mark.parametrize("others", [{}, {"error_message": "x"}, {"redirect_ms": 1.0}])
+def test_a_heartbeat_that_was_never_executed_is_refused(
+    database: Database, others: dict[str, Any]
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="heartbeats_executed"):
+        ingest(database, a_heartbeat(executed_at=None, **others))
+
+
 @pytest.mark.parametrize(
     "keep",
     [

@@ -144,7 +144,8 @@ CREATE TABLE heartbeats (
     datacenter_id          smallint NOT NULL,
     status                 "char" NOT NULL CHECK (status IN ('u', 's', 'c', 'd', '?')),
     rest                   text NOT NULL DEFAULT '',
-    CHECK (late_ms IS NOT NULL OR rest <> ''),
+    CONSTRAINT heartbeats_executed CHECK (
+        late_ms IS NOT NULL OR heartbeat_executed_at(nullif(rest, '')) IS NOT NULL),
     PRIMARY KEY (monitor_id, datacenter_id, scheduled_at)
 ) PARTITION BY RANGE (scheduled_at);
 -- Serves the query that everybody types: ORDER BY executed_at DESC LIMIT 10. The expression is
