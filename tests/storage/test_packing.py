@@ -387,3 +387,29 @@ def test_the_release_is_applied_while_older_agents_write(maintenance: str, templ
         applying.join()
 
         assert writer.execute("SELECT count(*) FROM api_heartbeats").fetchone() == (2,)
+
+
+def test_nobody_waits_for_a_release_that_waits_for_a_report(
+    maintenance: str, template: str
+) -> None:
+    insert = "INSERT INTO api_heartbeats (monitor_id, executed_at, success) VALUES (7, now(), true)"
+    with (
+        postgres.database(maintenance, template) as conninfo,
+        psycopg.connect(conninfo) as report,
+        psycopg.connect(conninfo, autocommit=True) as writer,
+        psycopg.connect(conninfo, autocommit=True) as owner,
+    ):
+        owner.execute("SELECT partitions_ensure('heartbeats')")
+        report.execute("SELECT FROM api_heartbeats")
+        applying = threading.Thread(target=definitions.apply, args=(owner,))
+        applying.start()
+        until_blocked(conninfo, owner.info.backend_pid, applying)
+        try:
+            writer.execute("SET statement_timeout = '10s'")
+            writer.execute(insert)
+            assert applying.is_alive()
+        finally:
+            report.commit()
+            applying.join()
+
+        assert report.execute("SELECT count(*) FROM api_heartbeats").fetchone() == (1,)
