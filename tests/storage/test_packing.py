@@ -325,6 +325,20 @@ def test_traits_are_found_by_index_also_by_a_plan_of_when_they_were_few(
     assert row(database, scans) == before
 
 
+def test_doubles_are_found_by_index_also_while_the_day_is_thought_to_be_small(
+    database: Database,
+) -> None:
+    scans = "SELECT sum(seq_scan) FROM pg_stat_xact_user_tables WHERE relname ~ '^heartbeats_2'"
+    sent = [a_heartbeat(number) for number in range(8)]
+    ingest(database, *sent)
+    database.execute("ANALYZE heartbeats")
+    before = row(database, scans)
+
+    assert ingest(database, *sent)["duplicate"] == 8
+
+    assert row(database, scans) == before
+
+
 def test_rows_can_be_changed_deleted_and_copied_in(database: Database) -> None:
     ingest(database, *(a_heartbeat(n) for n in range(3)))
     with database.cursor().copy(
