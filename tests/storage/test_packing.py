@@ -265,6 +265,15 @@ def test_traits_go_when_no_partition_can_have_them_and_not_before(database: Data
     assert [one["s"] for one in left.fetchall()] == ["kept", "oldest kept"]
 
 
+def test_a_heartbeat_without_a_status_has_that_of_its_figures(database: Database) -> None:
+    slow = {"response_time_ms": 31.0, "warning_threshold_ms": 30}
+    ingest(database, a_heartbeat(1, status=None), a_heartbeat(2, status=None, **slow))
+
+    found = database.execute("SELECT status FROM api_heartbeats ORDER BY scheduled_at").fetchall()
+
+    assert [one["status"] for one in found] == ["up", "degraded"]
+
+
 @pytest.mark.parametrize("others", [{}, {"error_message": "x"}, {"redirect_ms": 1.0}])
 def test_a_heartbeat_that_was_never_executed_is_refused(
     database: Database, others: dict[str, Any]

@@ -123,7 +123,9 @@ BEGIN
             scheduled_at, heartbeat_late(scheduled_at, executed_utc), monitor_id,
             coalesce(fresh.id, traits_id), response_size_bytes, response_time_ms, dns_lookup_ms,
             tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms, time_to_first_byte_ms,
-            datacenter_id, heartbeat_letter(status), heartbeat_rest(
+            datacenter_id, heartbeat_letter(coalesce(status, heartbeat_status(
+                success, response_time_ms, warning_threshold_ms, critical_threshold_ms))),
+            heartbeat_rest(
                 scheduled_at, executed_utc, redirect_ms, response_time_ms, time_to_first_byte_ms,
                 transfer_ms, error_message, raw_request_headers, raw_response_headers,
                 raw_response_body, details)
