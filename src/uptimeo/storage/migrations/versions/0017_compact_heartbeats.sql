@@ -213,6 +213,12 @@ BEGIN
             'api_heartbeats becomes a view, and %s read it: note their definitions, drop them, run'
             ' `uptimeo migrate` again, and make them anew', readers);
     END IF;
+    IF (SELECT relrowsecurity FROM pg_class WHERE oid = 'api_heartbeats'::regclass) THEN
+        RAISE wrong_object_type USING MESSAGE =
+            'api_heartbeats becomes a view, which has no row-level security, and who may read it'
+            ' would read all of it: revoke that right from those who may not, disable row-level'
+            ' security on it, run `uptimeo migrate` again, and give them a view of your own';
+    END IF;
     -- Columns that somebody added.
     FOR c IN
         SELECT attname, format_type(atttypid, atttypmod) AS kind FROM pg_attribute
@@ -296,11 +302,17 @@ BEGIN
         FROM pg_attribute
         WHERE attrelid = 'api_heartbeats_packed'::regclass AND attnum > 0 AND NOT attisdropped);
     FOR c IN
-        SELECT format('GRANT %s ON api_heartbeats TO %s%s', g.privilege_type,
+        SELECT format('GRANT %s%s ON api_heartbeats TO %s%s', g.privilege_type, x.columns,
             CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
             CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
-        FROM pg_class x, aclexplode(x.relacl) g
-        WHERE x.oid = 'api_heartbeats_packed'::regclass AND g.grantee <> x.relowner
+        FROM (
+            SELECT '' AS columns, relacl AS acl FROM pg_class
+            WHERE oid = 'api_heartbeats_packed'::regclass
+            UNION ALL SELECT format(' (%I)', attname), attacl FROM pg_attribute
+            WHERE attrelid = 'api_heartbeats_packed'::regclass AND NOT attisdropped) x,
+            aclexplode(x.acl) g
+        WHERE g.grantee <> (
+            SELECT relowner FROM pg_class WHERE oid = 'api_heartbeats_packed'::regclass)
     LOOP
         EXECUTE c.statement;
     END LOOP;
