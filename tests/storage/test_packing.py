@@ -369,6 +369,39 @@ def test_rows_can_be_changed_deleted_and_copied_in(database: Database) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    "change", ["UPDATE api_heartbeats SET agent_id = 5", "DELETE FROM api_heartbeats"]
+)
+def test_a_change_that_comes_upon_another_one_is_not_passed_over_in_silence(
+    maintenance: str, template: str, change: str
+) -> None:
+    with (
+        postgres.database(maintenance, template) as conninfo,
+        psycopg.connect(conninfo, row_factory=dict_row) as first,
+        psycopg.connect(conninfo) as second,
+    ):
+        lead(first, 1)
+        ingest(first, a_heartbeat())
+        first.commit()
+        first.execute("UPDATE api_heartbeats SET success = false")
+        told: list[psycopg.Error] = []
+        waiting = threading.Thread(target=failing, args=(second, change, told))
+        waiting.start()
+        until_blocked(conninfo, second.info.backend_pid, waiting)
+        first.commit()
+        waiting.join()
+
+        assert [type(error) for error in told] == [psycopg.errors.SerializationFailure]
+        assert row(first, "SELECT success FROM api_heartbeats") == {"success": False}
+
+
+def failing(session: psycopg.Connection[Any], query: str, told: list[psycopg.Error]) -> None:
+    try:
+        session.execute(query.encode())
+    except psycopg.Error as error:
+        told.append(error)
+
+
 def test_a_row_of_an_older_agent_says_its_id(database: Database) -> None:
     made = row(
         database,
