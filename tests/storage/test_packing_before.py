@@ -131,6 +131,26 @@ def test_who_could_read_columns_still_can(
         driver.execute(f"DROP ROLE {role}".encode())
 
 
+def test_who_may_read_can_also_where_new_functions_are_nobodys(
+    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
+) -> None:
+    conninfo, driver = before
+    role = f"before_{driver.info.backend_pid}"
+    driver.execute(f"CREATE ROLE {role}".encode())
+    try:
+        driver.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        driver.execute(f"GRANT SELECT ON api_heartbeats TO {role}".encode())
+
+        schema.migrate(conninfo)
+
+        driver.execute(f"SET ROLE {role}".encode())
+        assert len(driver.execute(SEEN.encode()).fetchall()) == 3003
+    finally:
+        driver.execute("RESET ROLE")
+        driver.execute(f"DROP OWNED BY {role}".encode())
+        driver.execute(f"DROP ROLE {role}".encode())
+
+
 def test_rows_that_were_hidden_do_not_come_to_light(
     before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
 ) -> None:

@@ -125,6 +125,7 @@ RETURN CASE p_status WHEN 'up' THEN 'u' WHEN 'degraded' THEN 's' WHEN 'critical'
 -- The view needs the others, whoever reads it.
 REVOKE ALL ON FUNCTION heartbeat_digest, heartbeat_late, heartbeat_transfer_fits, heartbeat_parts,
     heartbeat_rest, heartbeat_letter FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION heartbeat_executed_at, heartbeat_transfer TO PUBLIC;
 
 -- In order of alignment, 64 bytes without NULL: each column more may cost eight.
 CREATE TABLE heartbeats (
