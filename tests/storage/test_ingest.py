@@ -9,7 +9,7 @@ import pytest
 from psycopg.rows import dict_row
 
 from tests.evidence.database_rows import batches, begin_terms, targets, yesterday
-from uptimeo.domain.errors import RejectedError
+from uptimeo.domain.errors import RejectedError, TransientError
 from uptimeo.domain.lease import LeaseRequest
 from uptimeo.domain.monitor import DatacenterId
 from uptimeo.storage.database import Connection, Pool, one
@@ -260,3 +260,13 @@ async def test_partitions_are_made_once_whatever_the_time_zone_of_the_session(
     made = await connection.execute("SELECT partitions_ensure('heartbeats')")
 
     assert await made.fetchall() == []
+
+
+async def test_rows_are_not_set_aside_because_their_traits_find_no_number(
+    conninfo: str, store: HeartbeatStore, connection: Connection
+) -> None:
+    term = await a_term(conninfo)
+    await connection.execute("SELECT setval('heartbeat_traits_id_seq', 2147483647)")
+
+    with pytest.raises(TransientError, match="reached maximum value of sequence"):
+        await store.ingest([a_row(term)])

@@ -265,6 +265,44 @@ def test_traits_go_when_no_partition_can_have_them_and_not_before(database: Data
     assert [one["s"] for one in left.fetchall()] == ["kept", "oldest kept"]
 
 
+def test_a_heartbeat_without_a_status_has_that_of_its_figures(database: Database) -> None:
+    slow = {"response_time_ms": 31.0, "warning_threshold_ms": 30}
+    ingest(database, a_heartbeat(1, status=None), a_heartbeat(2, status=None, **slow))
+
+    found = database.execute("SELECT status FROM api_heartbeats ORDER BY scheduled_at").fetchall()
+
+    assert [one["status"] for one in found] == ["up", "degraded"]
+
+
+@pytest.mark.parametrize("others", [{}, {"error_message": "x"}, {"redirect_ms": 1.0}])
+def test_a_heartbeat_that_was_never_executed_is_refused(
+    database: Database, others: dict[str, Any]
+) -> None:
+    with pytest.raises(psycopg.errors.CheckViolation, match="heartbeats_executed"):
+        ingest(database, a_heartbeat(executed_at=None, **others))
+
+
+@pytest.mark.parametrize(
+    "keep",
+    [
+        "CREATE TABLE rest PARTITION OF heartbeats DEFAULT",
+        "CREATE TABLE a_copy AS SELECT * FROM heartbeats",
+        "CREATE TABLE heartbeats_20200101 (LIKE heartbeats)",
+    ],
+)
+def test_traits_stay_while_a_table_may_have_rows_of_their_day(
+    database: Database, keep: str
+) -> None:
+    database.execute(keep.encode())
+    database.execute(
+        "INSERT INTO heartbeat_traits (last_used, attempts, digest) VALUES ('2020-01-01', 1, '')"
+    )
+
+    database.execute("SELECT history_expire()")
+
+    assert row(database, TRAITS)["n"] == 1
+
+
 def test_traits_that_are_used_again_are_of_that_day(database: Database) -> None:
     ingest(database, a_heartbeat())
     database.execute("UPDATE heartbeat_traits SET last_used = '2020-01-01'")
@@ -296,6 +334,20 @@ def test_traits_are_found_by_index_also_by_a_plan_of_when_they_were_few(
     assert row(database, scans) == before
 
 
+def test_doubles_are_found_by_index_also_while_the_day_is_thought_to_be_small(
+    database: Database,
+) -> None:
+    scans = "SELECT sum(seq_scan) FROM pg_stat_xact_user_tables WHERE relname ~ '^heartbeats_2'"
+    sent = [a_heartbeat(number) for number in range(8)]
+    ingest(database, *sent)
+    database.execute("ANALYZE heartbeats")
+    before = row(database, scans)
+
+    assert ingest(database, *sent)["duplicate"] == 8
+
+    assert row(database, scans) == before
+
+
 def test_rows_can_be_changed_deleted_and_copied_in(database: Database) -> None:
     ingest(database, *(a_heartbeat(n) for n in range(3)))
     with database.cursor().copy(
@@ -315,6 +367,39 @@ def test_rows_can_be_changed_deleted_and_copied_in(database: Database) -> None:
         (7, 5, "up"),
         (8, None, "down"),
     ]
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE api_heartbeats SET agent_id = 5", "DELETE FROM api_heartbeats"]
+)
+def test_a_change_that_comes_upon_another_one_is_not_passed_over_in_silence(
+    maintenance: str, template: str, change: str
+) -> None:
+    with (
+        postgres.database(maintenance, template) as conninfo,
+        psycopg.connect(conninfo, row_factory=dict_row) as first,
+        psycopg.connect(conninfo) as second,
+    ):
+        lead(first, 1)
+        ingest(first, a_heartbeat())
+        first.commit()
+        first.execute("UPDATE api_heartbeats SET success = false")
+        told: list[psycopg.Error] = []
+        waiting = threading.Thread(target=failing, args=(second, change, told))
+        waiting.start()
+        until_blocked(conninfo, second.info.backend_pid, waiting)
+        first.commit()
+        waiting.join()
+
+        assert [type(error) for error in told] == [psycopg.errors.SerializationFailure]
+        assert row(first, "SELECT success FROM api_heartbeats") == {"success": False}
+
+
+def failing(session: psycopg.Connection[Any], query: str, told: list[psycopg.Error]) -> None:
+    try:
+        session.execute(query.encode())
+    except psycopg.Error as error:
+        told.append(error)
 
 
 def test_a_row_of_an_older_agent_says_its_id(database: Database) -> None:
@@ -358,3 +443,29 @@ def test_the_release_is_applied_while_older_agents_write(maintenance: str, templ
         applying.join()
 
         assert writer.execute("SELECT count(*) FROM api_heartbeats").fetchone() == (2,)
+
+
+def test_nobody_waits_for_a_release_that_waits_for_a_report(
+    maintenance: str, template: str
+) -> None:
+    insert = "INSERT INTO api_heartbeats (monitor_id, executed_at, success) VALUES (7, now(), true)"
+    with (
+        postgres.database(maintenance, template) as conninfo,
+        psycopg.connect(conninfo) as report,
+        psycopg.connect(conninfo, autocommit=True) as writer,
+        psycopg.connect(conninfo, autocommit=True) as owner,
+    ):
+        owner.execute("SELECT partitions_ensure('heartbeats')")
+        report.execute("SELECT FROM api_heartbeats")
+        applying = threading.Thread(target=definitions.apply, args=(owner,))
+        applying.start()
+        until_blocked(conninfo, owner.info.backend_pid, applying)
+        try:
+            writer.execute("SET statement_timeout = '10s'")
+            writer.execute(insert)
+            assert applying.is_alive()
+        finally:
+            report.commit()
+            applying.join()
+
+        assert report.execute("SELECT count(*) FROM api_heartbeats").fetchone() == (1,)

@@ -110,6 +110,72 @@ def test_who_could_read_and_write_still_can(
         driver.execute(f"DROP ROLE {role}".encode())
 
 
+def test_who_could_read_columns_still_can(
+    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
+) -> None:
+    conninfo, driver = before
+    role = f"before_{driver.info.backend_pid}"
+    driver.execute(f"CREATE ROLE {role}".encode())
+    try:
+        driver.execute(f"GRANT SELECT (id, ticket) ON api_heartbeats TO {role}".encode())
+
+        schema.migrate(conninfo)
+
+        driver.execute(f"SET ROLE {role}".encode())
+        driver.execute("SELECT id, ticket FROM api_heartbeats")
+        with pytest.raises(psycopg.errors.InsufficientPrivilege):
+            driver.execute("SELECT status FROM api_heartbeats")
+    finally:
+        driver.execute("RESET ROLE")
+        driver.execute(f"DROP OWNED BY {role}".encode())
+        driver.execute(f"DROP ROLE {role}".encode())
+
+
+def test_who_may_read_can_also_where_new_functions_are_nobodys(
+    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
+) -> None:
+    conninfo, driver = before
+    role = f"before_{driver.info.backend_pid}"
+    driver.execute(f"CREATE ROLE {role}".encode())
+    try:
+        driver.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
+        driver.execute(f"GRANT SELECT ON api_heartbeats TO {role}".encode())
+
+        schema.migrate(conninfo)
+
+        driver.execute(f"SET ROLE {role}".encode())
+        assert len(driver.execute(SEEN.encode()).fetchall()) == 3003
+    finally:
+        driver.execute("RESET ROLE")
+        driver.execute(f"DROP OWNED BY {role}".encode())
+        driver.execute(f"DROP ROLE {role}".encode())
+
+
+def test_rows_that_were_hidden_do_not_come_to_light(
+    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
+) -> None:
+    conninfo, driver = before
+    driver.execute("ALTER TABLE api_heartbeats ENABLE ROW LEVEL SECURITY")
+
+    with pytest.raises(FatalError, match="which has no row-level security"):
+        schema.migrate(conninfo)
+
+    driver.execute("ALTER TABLE api_heartbeats DISABLE ROW LEVEL SECURITY")
+    schema.migrate(conninfo)
+
+
+def test_a_column_of_ones_own_may_be_older_than_one_of_ours(empty_database: str) -> None:
+    with psycopg.connect(empty_database) as driver:
+        schema.upgrade(driver, "0003")
+        driver.execute("ALTER TABLE api_heartbeats ADD COLUMN ticket text")
+
+    schema.migrate(empty_database)
+
+    with psycopg.connect(empty_database) as driver:
+        columns = driver.execute("SELECT * FROM api_heartbeats").description or ()
+        assert [column.name for column in columns][-2:] == ["details", "ticket"]
+
+
 def test_a_view_of_somebodys_own_is_named_and_nothing_is_changed(
     before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
 ) -> None:

@@ -154,6 +154,16 @@ def test_a_clock_that_is_slewed_back_by_a_second_goes_on_being_watched(found: In
     assert found.still == 2 * HOUR
 
 
+def test_time_that_is_told_twice_counts_once(found: Installation) -> None:
+    back, minute = NOW + 21 * DAY, timedelta(minutes=1)
+
+    for _ in range(100):
+        found.drop(back - minute)
+        found.drop(back + minute)
+
+    assert found.still == STEADY - 2 * minute
+
+
 def test_a_person_who_knows_the_day_is_believed(found: Installation) -> None:
     later = NOW + YEARS
     found.drop(later)

@@ -40,6 +40,8 @@ _USE_S = 10.0
 _TRY_AGAIN_S = 5.0
 # Data exception, integrity violation, program limit exceeded: the same rows fail again.
 _DATA_CLASSES = ("22", "23", "54")
+# Of class 22, and yet no fault of the rows: a sequence is at its end, and a person must act.
+_NO_NUMBERS_LEFT = "2200H"
 # libpq gives a failed login no SQLSTATE, only the server's text.
 _FATAL_TEXTS = (
     ("password authentication failed", "the user or its password is wrong"),
@@ -174,6 +176,8 @@ def our_errors() -> Iterator[None]:
         state = getattr(error, "sqlstate", None) or ""
         text = str(error).strip() or type(error).__name__
         # psycopg itself refuses a text with NUL: a DataError that never reached the server.
+        if state == _NO_NUMBERS_LEFT:
+            raise TransientError(text) from error
         if state.startswith(_DATA_CLASSES) or isinstance(error, psycopg.DataError):
             raise RejectedError(text) from error
         raise TransientError(text) from error

@@ -5,8 +5,8 @@ each stands in one file, as it is; then the rights are given anew, if there are 
 """
 
 import re
+import time
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -44,8 +44,10 @@ DO $$ BEGIN
     END IF;
 END $$
 """
-# A roller has locked rollups when it comes to the view; here the view is locked first.
-_TRIES = 5
+# While a lock is waited for, whoever reads the view queues behind, and a report may take minutes:
+# so not for long, and then again. The server looks for deadlocks later, so that nobody else fails.
+_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '500ms'"
+_PAUSE_S = 1.0
 _DIGEST = """
 INSERT INTO schema_definitions (digest) VALUES (%s)
 ON CONFLICT (one_row) DO UPDATE SET digest = excluded.digest, applied_at = clock_timestamp()
@@ -83,16 +85,19 @@ async def are_applied(connection: Connection) -> bool:
 def apply(driver: psycopg.Connection[Any]) -> None:
     """Replace all of them, in one transaction; raises errors of psycopg.
 
-    The connection is in autocommit mode.
+    Waits for its locks, and nobody for it longer than half a second at a time. The connection is in
+    autocommit mode.
     """
-    for _ in range(_TRIES - 1):
-        with suppress(psycopg.errors.DeadlockDetected):
+    while True:
+        try:
             return _apply(driver)
-    return _apply(driver)
+        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            time.sleep(_PAUSE_S)
 
 
 def _apply(driver: psycopg.Connection[Any]) -> None:
     with driver.transaction():
+        driver.execute(_LOCK_TIMEOUT)
         # A function may call one of a later file.
         driver.execute("SET LOCAL check_function_bodies = off")
         # Functions keep this path: nobody's temporary table stands before ours.

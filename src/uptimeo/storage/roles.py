@@ -22,17 +22,6 @@ _GROUPS = {"agents": "agent", "config": "config", "readonly": "readonly", "recei
 # Four in the pool of an agent, one each for its lease, its notices, and what begins or is being
 # replaced; three agents stand ready in a datacenter, and a fourth may come before one goes.
 _CONNECTIONS = 32
-_PREFIX = "uptimeo"
-# By kind, what follows the prefix.
-_GROUPS = {"agents": "agent", "config": "config", "readonly": "readonly", "receivers": "receiver"}
-# Four in the pool of an agent, one each for its lease, its notices, and what begins or is being
-# replaced; three agents stand ready in a datacenter, and a fourth may come before one goes.
-_CONNECTIONS = 32
-_MAY = "SELECT rolsuper OR rolcreaterole FROM pg_roles WHERE rolname = current_user"
-_OWNS = """
-SELECT pg_has_role(current_user, relowner, 'USAGE') FROM pg_class
-WHERE oid = to_regclass('api_monitors')
-"""
 _PREFIX = "SELECT left(role_name, -length('_agent')) FROM database_roles WHERE kind = 'agents'"
 _WHERE = "SELECT current_database() AS name, current_schema() AS schema"
 _DATACENTERS = "SELECT id, code FROM datacenters ORDER BY id"

@@ -125,6 +125,7 @@ RETURN CASE p_status WHEN 'up' THEN 'u' WHEN 'degraded' THEN 's' WHEN 'critical'
 -- The view needs the others, whoever reads it.
 REVOKE ALL ON FUNCTION heartbeat_digest, heartbeat_late, heartbeat_transfer_fits, heartbeat_parts,
     heartbeat_rest, heartbeat_letter FROM PUBLIC;
+GRANT EXECUTE ON FUNCTION heartbeat_executed_at, heartbeat_transfer TO PUBLIC;
 
 -- In order of alignment, 64 bytes without NULL: each column more may cost eight.
 CREATE TABLE heartbeats (
@@ -144,7 +145,8 @@ CREATE TABLE heartbeats (
     datacenter_id          smallint NOT NULL,
     status                 "char" NOT NULL CHECK (status IN ('u', 's', 'c', 'd', '?')),
     rest                   text NOT NULL DEFAULT '',
-    CHECK (late_ms IS NOT NULL OR rest <> ''),
+    CONSTRAINT heartbeats_executed CHECK (
+        late_ms IS NOT NULL OR heartbeat_executed_at(nullif(rest, '')) IS NOT NULL),
     PRIMARY KEY (monitor_id, datacenter_id, scheduled_at)
 ) PARTITION BY RANGE (scheduled_at);
 -- Serves the query that everybody types: ORDER BY executed_at DESC LIMIT 10. The expression is
@@ -201,6 +203,7 @@ DECLARE
         SELECT string_agg(DISTINCT r.ev_class::regclass::text, ', ') FROM pg_depend d
         JOIN pg_rewrite r ON d.classid = 'pg_rewrite'::regclass AND r.oid = d.objid
         WHERE d.refclassid = 'pg_class'::regclass AND d.refobjid = 'api_heartbeats'::regclass);
+    own name[] := '{}';
     others text;
     c record;
     p record;
@@ -210,6 +213,12 @@ BEGIN
         RAISE wrong_object_type USING MESSAGE = format(
             'api_heartbeats becomes a view, and %s read it: note their definitions, drop them, run'
             ' `uptimeo migrate` again, and make them anew', readers);
+    END IF;
+    IF (SELECT relrowsecurity FROM pg_class WHERE oid = 'api_heartbeats'::regclass) THEN
+        RAISE wrong_object_type USING MESSAGE =
+            'api_heartbeats becomes a view, which has no row-level security, and who may read it'
+            ' would read all of it: revoke that right from those who may not, disable row-level'
+            ' security on it, run `uptimeo migrate` again, and give them a view of your own';
     END IF;
     -- Columns that somebody added.
     FOR c IN
@@ -222,6 +231,7 @@ BEGIN
         ORDER BY attnum
     LOOP
         EXECUTE format('ALTER TABLE heartbeats ADD COLUMN %I %s', c.attname, c.kind);
+        own := own || c.attname;
         others := concat(others, ', ', quote_ident(c.attname));
     END LOOP;
 
@@ -281,22 +291,29 @@ BEGIN
         EXECUTE format('ALTER TABLE heartbeats ATTACH PARTITION %I %s', t, p.bound);
     END LOOP;
 
-    -- Until the view is made it has a place holder, which keeps the rights.
+    -- Until the view is made it has a place holder, which keeps the rights. Columns that somebody
+    -- added stand last, as in the view, which may not change their order.
     ALTER SEQUENCE api_heartbeats_id_seq OWNED BY heartbeats.id;
     ALTER TABLE api_heartbeats RENAME TO api_heartbeats_packed;
     EXECUTE (
         SELECT format('CREATE VIEW api_heartbeats AS SELECT %s WHERE false', string_agg(
             format('NULL::%s AS %I', CASE attname WHEN 'datacenter_id' THEN 'smallint'
                 WHEN 'status' THEN 'text' ELSE format_type(atttypid, atttypmod) END, attname),
-            ', ' ORDER BY attnum))
+            ', ' ORDER BY attname = ANY (own), attnum))
         FROM pg_attribute
         WHERE attrelid = 'api_heartbeats_packed'::regclass AND attnum > 0 AND NOT attisdropped);
     FOR c IN
-        SELECT format('GRANT %s ON api_heartbeats TO %s%s', g.privilege_type,
+        SELECT format('GRANT %s%s ON api_heartbeats TO %s%s', g.privilege_type, x.columns,
             CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
             CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
-        FROM pg_class x, aclexplode(x.relacl) g
-        WHERE x.oid = 'api_heartbeats_packed'::regclass AND g.grantee <> x.relowner
+        FROM (
+            SELECT '' AS columns, relacl AS acl FROM pg_class
+            WHERE oid = 'api_heartbeats_packed'::regclass
+            UNION ALL SELECT format(' (%I)', attname), attacl FROM pg_attribute
+            WHERE attrelid = 'api_heartbeats_packed'::regclass AND NOT attisdropped) x,
+            aclexplode(x.acl) g
+        WHERE g.grantee <> (
+            SELECT relowner FROM pg_class WHERE oid = 'api_heartbeats_packed'::regclass)
     LOOP
         EXECUTE c.statement;
     END LOOP;

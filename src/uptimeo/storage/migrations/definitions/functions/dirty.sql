@@ -9,10 +9,11 @@ LANGUAGE sql IMMUTABLE PARALLEL SAFE
 RETURN CASE p_level
     WHEN 5 THEN 'heartbeats_5m' WHEN 60 THEN 'heartbeats_1h' WHEN 1440 THEN 'heartbeats_1d' END;
 
--- From when on a table that is cut by time has rows.
+-- From when on a table that is cut by time may have rows.
 CREATE OR REPLACE FUNCTION partitions_begin(p_parent name) RETURNS timestamptz
 LANGUAGE sql STABLE SET search_path FROM CURRENT SET timezone = 'UTC' SET datestyle = 'ISO' AS $$
-    SELECT min(CASE WHEN bound LIKE 'FOR VALUES FROM (MINVALUE)%' THEN '-infinity'
+    SELECT min(CASE WHEN bound = 'DEFAULT' OR bound LIKE 'FOR VALUES FROM (MINVALUE)%'
+               THEN '-infinity'
                ELSE substring(bound FROM 'FROM \(''([^'']+)''')::timestamptz END)
     FROM (
         SELECT pg_get_expr(c.relpartbound, c.oid) AS bound

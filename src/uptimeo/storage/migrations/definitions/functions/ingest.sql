@@ -33,7 +33,7 @@ END $$;
 
 -- The positions in a batch of what is there already.
 CREATE OR REPLACE FUNCTION heartbeats_stored(p_datacenter int, p_batch jsonb) RETURNS int[]
-LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
+LANGUAGE sql STABLE SET enable_seqscan = off SET search_path FROM CURRENT AS $$
     SELECT coalesce(array_agg(e.n::int - 1), '{}')
     FROM jsonb_array_elements(p_batch) WITH ORDINALITY AS e (value, n)
     CROSS JOIN LATERAL jsonb_to_record(e.value) AS x (monitor_id int, scheduled_at timestamptz)
@@ -41,7 +41,7 @@ LANGUAGE sql STABLE SET search_path FROM CURRENT AS $$
         SELECT FROM heartbeats
         WHERE monitor_id = x.monitor_id AND datacenter_id = p_datacenter
           AND scheduled_at = x.scheduled_at
-        LIMIT 1) h  -- a lookup for each row, never a scan of the day
+        LIMIT 1) h  -- a lookup for each row, never a scan of a day that is thought to be small
 $$;
 
 -- One try, for heartbeats_ingest, without the rows at the positions `p_doubles`. Its plan is kept
@@ -123,7 +123,9 @@ BEGIN
             scheduled_at, heartbeat_late(scheduled_at, executed_utc), monitor_id,
             coalesce(fresh.id, traits_id), response_size_bytes, response_time_ms, dns_lookup_ms,
             tcp_connect_ms, tls_handshake_ms, send_ms, wait_ms, time_to_first_byte_ms,
-            datacenter_id, heartbeat_letter(status), heartbeat_rest(
+            datacenter_id, heartbeat_letter(coalesce(status, heartbeat_status(
+                success, response_time_ms, warning_threshold_ms, critical_threshold_ms))),
+            heartbeat_rest(
                 scheduled_at, executed_utc, redirect_ms, response_time_ms, time_to_first_byte_ms,
                 transfer_ms, error_message, raw_request_headers, raw_response_headers,
                 raw_response_body, details)

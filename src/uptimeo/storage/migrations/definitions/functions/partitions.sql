@@ -176,11 +176,14 @@ LANGUAGE plpgsql SECURITY DEFINER SET timezone = 'UTC' SET search_path FROM CURR
 DECLARE
     kept int := (SELECT coalesce(keep_days, 100000) FROM partition_plans
                  WHERE parent = 'heartbeats');
-    -- Days that somebody detached to keep them have traits, too.
+    -- Days that somebody detached to keep them have traits, too. What has no day in its name, as
+    -- a copy, may be of whatever day.
     first_day date := least((partitions_begin('heartbeats') AT TIME ZONE 'UTC')::date, (
-        SELECT min(right(relname, 8)::date) FROM pg_class
-        WHERE relname ~ '^heartbeats_[0-9]{8}$' AND relkind = 'r'
-          AND pg_input_is_valid(right(relname, 8), 'date')));
+        SELECT min(CASE WHEN relname ~ '^heartbeats_[0-9]{8}$'
+                         AND pg_input_is_valid(right(relname, 8), 'date')
+                   THEN right(relname, 8)::date ELSE '-infinity' END)
+        FROM pg_attribute JOIN pg_class c ON c.oid = attrelid
+        WHERE attname = 'traits_id' AND relkind = 'r' AND NOT relispartition));
     n int;
     total int := 0;
 BEGIN

@@ -19,10 +19,13 @@ BEGIN
     SELECT * INTO STRICT c FROM retention_clock FOR UPDATE;
     IF c.doubted_at IS NULL OR p_now < c.doubted_at - interval '1 hour' THEN
         c.doubted_since := p_now;
+        c.doubted_at := p_now;
         c.steady := interval '0';
     ELSE
         c.steady := c.steady
             + greatest(least(p_now - c.doubted_at, interval '2 hours'), interval '0');
+        -- Time that was seen once counts once, whoever goes back and forth.
+        c.doubted_at := greatest(c.doubted_at, p_now);
     END IF;
     IF p_now BETWEEN c.believed_at - interval '7 days' AND c.believed_at + interval '7 days'
        OR c.steady >= interval '72 hours' AND p_now < c.believed_at + interval '90 days' THEN
@@ -30,7 +33,7 @@ BEGIN
         RETURN true;
     END IF;
     UPDATE retention_clock
-    SET doubted_since = c.doubted_since, doubted_at = p_now, steady = c.steady;
+    SET doubted_since = c.doubted_since, doubted_at = c.doubted_at, steady = c.steady;
     -- A clock that is behind drops less, not more.
     RETURN p_now < c.believed_at;
 END $$;

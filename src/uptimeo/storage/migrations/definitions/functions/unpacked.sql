@@ -58,6 +58,15 @@ BEGIN
         DELETE FROM heartbeats WHERE monitor_id = OLD.monitor_id
             AND datacenter_id = OLD.datacenter_id AND scheduled_at = OLD.scheduled_at;
         IF NOT FOUND THEN
+            -- Gone, or changed by somebody whom the DELETE waited for: told, not passed over.
+            IF EXISTS (SELECT FROM heartbeats WHERE monitor_id = OLD.monitor_id
+                AND datacenter_id = OLD.datacenter_id AND scheduled_at = OLD.scheduled_at)
+            THEN
+                RAISE serialization_failure USING MESSAGE = format(
+                    'the heartbeat of monitor %s in datacenter %s at %s was changed by somebody'
+                    ' else at this moment: try again',
+                    OLD.monitor_id, OLD.datacenter_id, OLD.scheduled_at);
+            END IF;
             RETURN NULL;
         END IF;
     END IF;
