@@ -457,7 +457,8 @@ def test_nobody_waits_for_a_release_that_waits_for_a_report(
     ):
         owner.execute("SELECT partitions_ensure('heartbeats')")
         report.execute("SELECT FROM api_heartbeats")
-        applying = threading.Thread(target=definitions.apply, args=(owner,))
+        told: list[str] = []
+        applying = threading.Thread(target=definitions.apply, args=(owner, told.append))
         applying.start()
         until_blocked(conninfo, owner.info.backend_pid, applying)
         try:
@@ -468,4 +469,5 @@ def test_nobody_waits_for_a_release_that_waits_for_a_report(
             report.commit()
             applying.join()
 
+        assert told[0].startswith("waiting for the sessions that read or write heartbeats")
         assert report.execute("SELECT count(*) FROM api_heartbeats").fetchone() == (1,)

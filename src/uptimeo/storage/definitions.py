@@ -6,7 +6,7 @@ each stands in one file, as it is; then the rights are given anew, if there are 
 
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
 from pathlib import Path
@@ -48,6 +48,7 @@ END $$
 # so not for long, and then again. The server looks for deadlocks later, so that nobody else fails.
 _LOCK_TIMEOUT = "SET LOCAL lock_timeout = '500ms'"
 _PAUSE_S = 1.0
+_TOLD_EVERY = 10
 _DIGEST = """
 INSERT INTO schema_definitions (digest) VALUES (%s)
 ON CONFLICT (one_row) DO UPDATE SET digest = excluded.digest, applied_at = clock_timestamp()
@@ -82,16 +83,20 @@ async def are_applied(connection: Connection) -> bool:
     return bool(await one(connection, _TABLE)) and await one(connection, _FOUND) == digest()
 
 
-def apply(driver: psycopg.Connection[Any]) -> None:
+def apply(driver: psycopg.Connection[Any], tell: Callable[[str], None] | None = None) -> None:
     """Replace all of them, in one transaction; raises errors of psycopg.
 
-    Waits for its locks, and nobody for it longer than half a second at a time. The connection is in
-    autocommit mode.
+    Waits for its locks, and nobody for it longer than half a second at a time; `tell` hears of it.
+    The connection is in autocommit mode.
     """
+    tries = 0
     while True:
         try:
             return _apply(driver)
         except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
+            if tell and tries % _TOLD_EVERY == 0:
+                tell("waiting for the sessions that read or write heartbeats to end what they do")
+            tries += 1
             time.sleep(_PAUSE_S)
 
 

@@ -12,7 +12,7 @@ from uptimeo.domain.errors import FatalError
 from uptimeo.storage import definitions
 from uptimeo.storage.adoption import adopting
 from uptimeo.storage.adoption.forecast import Forecast, forecast
-from uptimeo.storage.adoption.progress import Say
+from uptimeo.storage.adoption.progress import Progress, Say
 from uptimeo.storage.database import (
     MIN_SERVER_VERSION,
     Connection,
@@ -70,7 +70,7 @@ def migrate(conninfo: str, say: Say | None = None) -> tuple[str | None, str]:
                 " means with `uptimeo migrate --dry-run`, then run `uptimeo migrate`"
             )
         upgrade(driver, "head")
-        definitions.apply(driver)
+        definitions.apply(driver, None if say is None else lambda step: say(Progress(step)))
         if say is not None:
             adopting.verify(driver, say)
         return before, HEAD
