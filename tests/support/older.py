@@ -86,12 +86,13 @@ ORDINARY = """
 INSERT INTO api_heartbeats (id, monitor_id, agent_id, executed_at, success, response_time_ms,
     response_size_bytes, response_status_code, response_content_type, dns_lookup_ms,
     tcp_connect_ms, tls_handshake_ms, time_to_first_byte_ms, warning_threshold_ms,
-    critical_threshold_ms, raw_request_headers, raw_response_headers)
+    critical_threshold_ms, raw_request_headers, raw_response_headers, url_index)
 SELECT 100 + n, 1 + (n - (n % 100 = 0)::int) % 3, 1 + (n - (n % 100 = 0)::int) % 5,
        timestamp '{newest}' - ({count} - n) / 6 * interval '{every_ms} ms', n % 50 <> 0, n % 400,
        1000 + n % 77, 200, 'application/json', n % 9, n % 11, n % 13, n % 300, 100, 300,
        '{{"User-Agent": "CustomMonitor/1.0"}}',
-       CASE WHEN n % 10 = 0 THEN '{{"Server": "nginx", "Content-Length": "1000"}}'::jsonb END
+       CASE WHEN n % 10 = 0 THEN '{{"Server": "nginx", "Content-Length": "1000"}}'::jsonb END,
+       n % 3
 FROM generate_series(1, {count}) n
 """
 # What an agent of the older kind sends: the old columns, by name.
