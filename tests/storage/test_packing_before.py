@@ -1,6 +1,7 @@
 """An installation from before heartbeats were packed: every row is there afterwards, as it was."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -10,6 +11,7 @@ from psycopg.rows import dict_row
 from uptimeo.domain.errors import FatalError
 from uptimeo.storage import schema
 
+Driver = psycopg.Connection[dict[str, Any]]
 BEFORE = "0016"
 # Two days, one partition with a name of somebody's own, rows of our agents and of older ones.
 ROWS = """
@@ -49,7 +51,7 @@ WHERE attrelid = 'api_heartbeats'::regclass AND attnum > 0 AND NOT attisdropped 
 
 
 @pytest.fixture
-def before(empty_database: str) -> Iterator[tuple[str, "psycopg.Connection[dict[str, Any]]"]]:
+def before(empty_database: str) -> Iterator[tuple[str, Driver]]:
     """Its connection string, and a session."""
     with psycopg.connect(empty_database) as driver:
         schema.upgrade(driver, BEFORE)
@@ -59,9 +61,20 @@ def before(empty_database: str) -> Iterator[tuple[str, "psycopg.Connection[dict[
         yield empty_database, driver
 
 
-def test_every_row_is_there_as_it_was(
-    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
-) -> None:
+@contextmanager
+def a_role(driver: Driver) -> Iterator[str]:
+    """A role without rights, which the session may take and has laid down afterwards."""
+    role = f"before_{driver.info.backend_pid}"
+    driver.execute(f"CREATE ROLE {role}".encode())
+    try:
+        yield role
+    finally:
+        driver.execute("RESET ROLE")
+        driver.execute(f"DROP OWNED BY {role}".encode())
+        driver.execute(f"DROP ROLE {role}".encode())
+
+
+def test_every_row_is_there_as_it_was(before: tuple[str, Driver]) -> None:
     conninfo, driver = before
     rows = driver.execute(SEEN.encode()).fetchall()
     kinds = driver.execute(KINDS.encode()).fetchall()
@@ -82,13 +95,9 @@ def test_every_row_is_there_as_it_was(
     assert again == {"id": 3004, "ticket": None}
 
 
-def test_who_could_read_and_write_still_can(
-    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
-) -> None:
+def test_who_could_read_and_write_still_can(before: tuple[str, Driver]) -> None:
     conninfo, driver = before
-    role = f"before_{driver.info.backend_pid}"
-    driver.execute(f"CREATE ROLE {role}".encode())
-    try:
+    with a_role(driver) as role:
         driver.execute(f"GRANT SELECT, INSERT ON api_heartbeats TO {role}".encode())
         driver.execute(f"GRANT USAGE ON SEQUENCE api_heartbeats_id_seq TO {role}".encode())
 
@@ -104,19 +113,11 @@ def test_who_could_read_and_write_still_can(
             driver.execute("DELETE FROM api_heartbeats")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             driver.execute("SELECT * FROM heartbeats")
-    finally:
-        driver.execute("RESET ROLE")
-        driver.execute(f"DROP OWNED BY {role}".encode())
-        driver.execute(f"DROP ROLE {role}".encode())
 
 
-def test_who_could_read_columns_still_can(
-    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
-) -> None:
+def test_who_could_read_columns_still_can(before: tuple[str, Driver]) -> None:
     conninfo, driver = before
-    role = f"before_{driver.info.backend_pid}"
-    driver.execute(f"CREATE ROLE {role}".encode())
-    try:
+    with a_role(driver) as role:
         driver.execute(f"GRANT SELECT (id, ticket) ON api_heartbeats TO {role}".encode())
 
         schema.migrate(conninfo)
@@ -125,19 +126,11 @@ def test_who_could_read_columns_still_can(
         driver.execute("SELECT id, ticket FROM api_heartbeats")
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             driver.execute("SELECT status FROM api_heartbeats")
-    finally:
-        driver.execute("RESET ROLE")
-        driver.execute(f"DROP OWNED BY {role}".encode())
-        driver.execute(f"DROP ROLE {role}".encode())
 
 
-def test_who_may_read_can_also_where_new_functions_are_nobodys(
-    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
-) -> None:
+def test_who_may_read_can_also_where_new_functions_are_nobodys(before: tuple[str, Driver]) -> None:
     conninfo, driver = before
-    role = f"before_{driver.info.backend_pid}"
-    driver.execute(f"CREATE ROLE {role}".encode())
-    try:
+    with a_role(driver) as role:
         driver.execute("ALTER DEFAULT PRIVILEGES REVOKE EXECUTE ON FUNCTIONS FROM PUBLIC")
         driver.execute(f"GRANT SELECT ON api_heartbeats TO {role}".encode())
 
@@ -145,15 +138,9 @@ def test_who_may_read_can_also_where_new_functions_are_nobodys(
 
         driver.execute(f"SET ROLE {role}".encode())
         assert len(driver.execute(SEEN.encode()).fetchall()) == 3003
-    finally:
-        driver.execute("RESET ROLE")
-        driver.execute(f"DROP OWNED BY {role}".encode())
-        driver.execute(f"DROP ROLE {role}".encode())
 
 
-def test_rows_that_were_hidden_do_not_come_to_light(
-    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
-) -> None:
+def test_rows_that_were_hidden_do_not_come_to_light(before: tuple[str, Driver]) -> None:
     conninfo, driver = before
     driver.execute("ALTER TABLE api_heartbeats ENABLE ROW LEVEL SECURITY")
 
@@ -176,9 +163,7 @@ def test_a_column_of_ones_own_may_be_older_than_one_of_ours(empty_database: str)
         assert [column.name for column in columns][-2:] == ["details", "ticket"]
 
 
-def test_a_view_of_somebodys_own_is_named_and_nothing_is_changed(
-    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
-) -> None:
+def test_a_view_of_somebodys_own_is_named_and_nothing_changes(before: tuple[str, Driver]) -> None:
     conninfo, driver = before
     driver.execute("CREATE VIEW slow AS SELECT * FROM api_heartbeats WHERE response_time_ms > 120")
 
@@ -191,9 +176,7 @@ def test_a_view_of_somebodys_own_is_named_and_nothing_is_changed(
     assert driver.execute(COUNT.encode()).fetchone() == {"n": 3003}
 
 
-def test_a_datacenter_whose_number_does_not_fit_is_named(
-    before: tuple[str, "psycopg.Connection[dict[str, Any]]"],
-) -> None:
+def test_a_datacenter_whose_number_does_not_fit_is_named(before: tuple[str, Driver]) -> None:
     conninfo, driver = before
     driver.execute("INSERT INTO datacenters (id, code, name) VALUES (40000, 'X', 'far')")
 

@@ -3,6 +3,7 @@
 import asyncio
 import random
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -281,18 +282,19 @@ async def test_a_heartbeat_waits_for_the_roller_that_does_not_see_it(
         async with connection.transaction():
             await connection.execute("SELECT rollup_step(5, 1000)")
             late = asyncio.create_task(insert(writer, monitor, every(60, 2)))
-            await _waits(conninfo, writer.info.backend_pid)
+            await _waits(conninfo, writer.info.backend_pid, late)
         await late
     await roll(connection)
 
     assert await figures(connection, monitor, "checks") == (2,)
 
 
-async def _waits(conninfo: str, pid: int) -> None:
-    """Return when that session waits for a lock."""
+async def _waits(conninfo: str, pid: int, work: "asyncio.Task[Any]") -> None:
+    """Return when that session waits for a lock; a failure if its work ends before."""
     async with await connect(conninfo) as watcher:
         waiting = "SELECT wait_event_type = 'Lock' FROM pg_stat_activity WHERE pid = %s"
         while not await one(watcher, waiting, (pid,)):
+            assert not work.done()
             await asyncio.sleep(0.01)
 
 
@@ -307,7 +309,7 @@ async def test_two_rollers_that_need_the_same_partition_make_one(
         async with connection.transaction():
             await connection.execute(make)
             late = asyncio.create_task(other.execute(make))
-            await _waits(conninfo, other.info.backend_pid)
+            await _waits(conninfo, other.info.backend_pid, late)
         await late
 
     assert await one(connection, count) == before + 1

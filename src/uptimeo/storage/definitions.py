@@ -5,7 +5,6 @@ each stands in one file, as it is; then the rights are given anew, if there are 
 """
 
 import re
-import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from hashlib import sha256
@@ -16,6 +15,7 @@ import psycopg
 from psycopg import sql
 
 from uptimeo.storage.database import Connection, one
+from uptimeo.storage.patience import patiently
 
 _FOLDER = Path(__file__).parent / "migrations" / "definitions"
 _FOUND = "SELECT digest FROM schema_definitions"
@@ -44,11 +44,9 @@ DO $$ BEGIN
     END IF;
 END $$
 """
-# While a lock is waited for, whoever reads the view queues behind, and a report may take minutes:
-# so not for long, and then again. The server looks for deadlocks later, so that nobody else fails.
-_LOCK_TIMEOUT = "SET LOCAL lock_timeout = '500ms'"
-_PAUSE_S = 1.0
-_TOLD_EVERY = 10
+# The server looks for deadlocks later than that, so that it is never somebody else who fails.
+_LOCK_TIMEOUT_MS = 500
+_WAITING = "waiting for the sessions that read or write heartbeats to end what they do"
 _DIGEST = """
 INSERT INTO schema_definitions (digest) VALUES (%s)
 ON CONFLICT (one_row) DO UPDATE SET digest = excluded.digest, applied_at = clock_timestamp()
@@ -89,33 +87,28 @@ def apply(driver: psycopg.Connection[Any], tell: Callable[[str], None] | None = 
     Waits for its locks, and nobody for it longer than half a second at a time; `tell` hears of it.
     The connection is in autocommit mode.
     """
-    tries = 0
-    while True:
-        try:
-            return _apply(driver)
-        except (psycopg.errors.LockNotAvailable, psycopg.errors.DeadlockDetected):
-            if tell and tries % _TOLD_EVERY == 0:
-                tell("waiting for the sessions that read or write heartbeats to end what they do")
-            tries += 1
-            time.sleep(_PAUSE_S)
+    patiently(
+        driver,
+        lambda: _apply(driver),
+        lock_timeout_ms=_LOCK_TIMEOUT_MS,
+        tell=lambda: tell(_WAITING) if tell else None,
+    )
 
 
 def _apply(driver: psycopg.Connection[Any]) -> None:
-    with driver.transaction():
-        driver.execute(_LOCK_TIMEOUT)
-        # A function may call one of a later file.
-        driver.execute("SET LOCAL check_function_bodies = off")
-        # Functions keep this path: nobody's temporary table stands before ours.
-        driver.execute(_PINNED)
-        driver.execute(_LOCK)
-        for text in texts():
-            driver.execute(text.encode())
-        for (function,) in driver.execute(_OURS, (functions(),)).fetchall():
-            driver.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC".encode())
-        groups = dict(driver.execute(_GROUPS).fetchall())
-        if len(groups) == _KINDS_OF_GROUPS:
-            driver.execute(granting(groups))
-        driver.execute(_DIGEST, (digest(),))
+    # A function may call one of a later file.
+    driver.execute("SET LOCAL check_function_bodies = off")
+    # Functions keep this path: nobody's temporary table stands before ours.
+    driver.execute(_PINNED)
+    driver.execute(_LOCK)
+    for text in texts():
+        driver.execute(text.encode())
+    for (function,) in driver.execute(_OURS, (functions(),)).fetchall():
+        driver.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC".encode())
+    groups = dict(driver.execute(_GROUPS).fetchall())
+    if len(groups) == _KINDS_OF_GROUPS:
+        driver.execute(granting(groups))
+    driver.execute(_DIGEST, (digest(),))
 
 
 def granting(groups: Mapping[str, str]) -> sql.Composed:

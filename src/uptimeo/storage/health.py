@@ -8,6 +8,7 @@ from datetime import datetime
 
 from uptimeo.domain.partition import Hold
 from uptimeo.storage.database import Connection
+from uptimeo.storage.partitions import HELD
 from uptimeo.storage.questions import ask, asked_one
 
 # A datacenter where an agent ever led or runs; 0 is the whole installation.
@@ -35,7 +36,6 @@ SELECT b.partition AS name
 FROM partition_plans p CROSS JOIN LATERAL partition_bounds(p.parent) b
 WHERE b.hi < clock_timestamp() - make_interval(hours => 24 * (p.keep_days + 2)) ORDER BY 1
 """
-_HELD = "SELECT since, believed_at, clock_at, still FROM retention_held()"
 # A table that was taken out of its parent by hand: nobody but a person knows what it is for.
 _DETACHED = """
 SELECT c.relname AS name
@@ -241,7 +241,7 @@ async def overdue(connection: Connection) -> list[str]:
 
 async def retention(connection: Connection) -> Hold | None:
     """Why nothing is dropped; None if it is."""
-    return next(iter(await ask(connection, _HELD, Hold)), None)
+    return next(iter(await ask(connection, HELD, Hold)), None)
 
 
 async def detached(connection: Connection) -> list[str]:

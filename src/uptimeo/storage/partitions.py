@@ -17,7 +17,7 @@ WHERE NOT partition_coverage(parent) @> clock_timestamp() ORDER BY parent
 _ENSURE = "SELECT partitions_ensure(%s)"
 _DROP = "SELECT partition, outcome FROM partition_drop_expired(%s)"
 _EXPIRE = "SELECT history_expire()"
-_HELD = "SELECT since, believed_at, clock_at, still FROM retention_held()"
+HELD = "SELECT since, believed_at, clock_at, still FROM retention_held()"
 _CONFIRM = "SELECT retention_confirm(%s)"
 _DAYS_AHEAD = "SELECT parent, partition_days_ahead(parent) FROM partition_plans"
 _STATES = """
@@ -94,7 +94,7 @@ async def states(connection: Connection) -> list[PartitionState]:
 async def held(connection: Connection) -> Hold | None:
     """As the method, on that connection; raises errors of psycopg."""
     cursor = connection.cursor(row_factory=class_row(Hold))
-    return await (await cursor.execute(_HELD)).fetchone()
+    return await (await cursor.execute(HELD)).fetchone()
 
 
 async def confirm(connection: Connection, today: date) -> None:

@@ -43,12 +43,8 @@ LANGUAGE plpgsql AS $$
 DECLARE
     -- The columns of the older installation's own.
     others CONSTANT text := (
-        SELECT concat(string_agg(', ' || quote_ident(attname), '')) FROM pg_attribute
-        WHERE attrelid = 'uptimeo_staging.heartbeats'::regclass AND attnum > 0
-          AND attname NOT IN ('id', 'scheduled_at', 'late_ms', 'monitor_id', 'traits_id',
-              'response_size_bytes', 'response_time_ms', 'dns_lookup_ms', 'tcp_connect_ms',
-              'tls_handshake_ms', 'send_ms', 'wait_ms', 'time_to_first_byte_ms',
-              'datacenter_id', 'status', 'rest'));
+        SELECT string_agg(', ' || quote_ident(ours), '') FROM uptimeo_older.kept_columns
+        WHERE table_name = 'api_heartbeats');
     r uptimeo_staging.api_heartbeats;
 BEGIN
     PERFORM uptimeo_older.make_partitions();

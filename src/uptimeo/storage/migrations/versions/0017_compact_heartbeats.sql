@@ -294,30 +294,30 @@ BEGIN
     -- Until the view is made it has a place holder, which keeps the rights. Columns that somebody
     -- added stand last, as in the view, which may not change their order.
     ALTER SEQUENCE api_heartbeats_id_seq OWNED BY heartbeats.id;
-    ALTER TABLE api_heartbeats RENAME TO api_heartbeats_packed;
+    ALTER TABLE api_heartbeats RENAME TO api_heartbeats_before;
     EXECUTE (
         SELECT format('CREATE VIEW api_heartbeats AS SELECT %s WHERE false', string_agg(
             format('NULL::%s AS %I', CASE attname WHEN 'datacenter_id' THEN 'smallint'
                 WHEN 'status' THEN 'text' ELSE format_type(atttypid, atttypmod) END, attname),
             ', ' ORDER BY attname = ANY (own), attnum))
         FROM pg_attribute
-        WHERE attrelid = 'api_heartbeats_packed'::regclass AND attnum > 0 AND NOT attisdropped);
+        WHERE attrelid = 'api_heartbeats_before'::regclass AND attnum > 0 AND NOT attisdropped);
     FOR c IN
         SELECT format('GRANT %s%s ON api_heartbeats TO %s%s', g.privilege_type, x.columns,
             CASE g.grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(g.grantee)) END,
             CASE WHEN g.is_grantable THEN ' WITH GRANT OPTION' ELSE '' END) AS statement
         FROM (
             SELECT '' AS columns, relacl AS acl FROM pg_class
-            WHERE oid = 'api_heartbeats_packed'::regclass
+            WHERE oid = 'api_heartbeats_before'::regclass
             UNION ALL SELECT format(' (%I)', attname), attacl FROM pg_attribute
-            WHERE attrelid = 'api_heartbeats_packed'::regclass AND NOT attisdropped) x,
+            WHERE attrelid = 'api_heartbeats_before'::regclass AND NOT attisdropped) x,
             aclexplode(x.acl) g
         WHERE g.grantee <> (
-            SELECT relowner FROM pg_class WHERE oid = 'api_heartbeats_packed'::regclass)
+            SELECT relowner FROM pg_class WHERE oid = 'api_heartbeats_before'::regclass)
     LOOP
         EXECUTE c.statement;
     END LOOP;
-    DROP TABLE api_heartbeats_packed;
+    DROP TABLE api_heartbeats_before;
 END $$;
 DROP FUNCTION IF EXISTS heartbeat_complete();
 
